@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables on the terminal: what a run will do, and what came of it."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from hf_mtl.evaluation import ResultRow
+    from hf_mtl.training.plan import Plan
+
+__all__ = ["plan_view", "results_table"]
+
+
+def plan_view(plan: "Plan") -> RenderableType:
+    """Tasks, sources, steps, parameters and estimated memory of a run."""
+    return Group(_tasks_table(plan), _sources_table(plan), _totals(plan))
+
+
+def results_table(rows: Iterable["ResultRow"]) -> RenderableType:
+    """Metrics of every task beside those of the constant answer; better ones are marked."""
+    table = _table("Results", "task", "metric", "rows", "value", "constant", "")
+    previous = None
+    for row in rows:
+        is_first = row.task != previous
+        previous = row.task
+        table.add_row(
+            Text(row.task if is_first else ""),
+            Text(row.metric),
+            f"{row.num_rows:,}" if is_first else "",
+            _metric(row.value),
+            "" if row.baseline is None else _metric(row.baseline),
+            _mark(row),
+        )
+    return Group(table, Text("constant: the best single answer for all rows", style="dim"))
+
+
+def _tasks_table(plan: "Plan") -> Table:
+    table = _table("Tasks", "task", "type", "source", "labels", "weight", "head parameters")
+    for task in plan.tasks:
+        table.add_row(
+            Text(task.name),
+            Text(task.type),
+            Text(task.source),
+            "a number" if task.num_labels is None else f"{task.num_labels:,}",
+            f"{task.weight:.3g}",
+            f"{task.head_parameters:,}",
+        )
+    return table
+
+
+def _sources_table(plan: "Plan") -> Table:
+    table = _table(
+        "Sources", "source", "rows", "test rows", "batch size", "batches a pass", "longest row"
+    )
+    for source in plan.sources:
+        table.add_row(
+            Text(source.name),
+            f"{source.train_rows:,}",
+            f"{source.test_rows:,}",
+            f"{source.batch_size:,}",
+            f"{source.batches:,}",
+            "" if source.longest is None else f"{source.longest:,}",
+        )
+    return table
+
+
+def _totals(plan: "Plan") -> Table:
+    memory = plan.memory
+    activations = "unknown" if memory.activations is None else _size(memory.activations)
+    draws = "one draw of each source" if plan.tasks_per_step == "all" else (
+        f"{plan.tasks_per_step} by the {plan.sampler} sampler"
+    )
+    table = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("Draws a step", f"{draws}, {plan.batches} batches"),
+        ("Forwards a step", f"{plan.forwards_per_step} (accumulation {plan.accumulation})"),
+        ("Steps", f"{plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}"),
+        ("Parameters", f"{plan.parameters:,}, of which {plan.trainable_parameters:,} are trained"),
+        (
+            "Estimated memory",
+            f"{_size(memory.total)} = parameters {_size(memory.parameters)} + gradients "
+            f"{_size(memory.gradients)} + optimizer {_size(memory.optimizer)} + activations "
+            f"{activations}",
+        ),
+    ):
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    texts = {"task", "type", "source", "metric", ""}
+    for column in columns:
+        table.add_column(column, justify="left" if column in texts else "right")
+    return table
+
+
+def _metric(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}"
+
+
+def _mark(row: "ResultRow") -> Text:
+    """Says whether the model beats the constant answer; one that is undefined says nothing."""
+    if row.baseline is None or math.isnan(row.baseline) or math.isnan(row.value):
+        return Text("")
+    is_better = (row.value > row.baseline) == row.greater_is_better and row.value != row.baseline
+    return Text("better", style="green") if is_better else Text("not better", style="red")
+
+
+def _size(num_bytes: int) -> str:
+    """Bytes in the unit that keeps the number below 1024."""
+    size = float(num_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.4g} GiB"

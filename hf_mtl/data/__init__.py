@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One data set per source -> one stream of batches: load, prepare, draw, collate."""
+
+from hf_mtl.data.collate import Collate, Forward, MicroBatch
+from hf_mtl.data.collection import PreparedSource, SourceCollection, SourceRows
+from hf_mtl.data.columns import check_source, label_column_name
+from hf_mtl.data.draw import Draw
+from hf_mtl.data.labels import find_labels
+from hf_mtl.data.load import load_source
+from hf_mtl.data.loaders import eval_dataloader, train_dataloader
+from hf_mtl.data.prepare import prepare
+from hf_mtl.data.samplers import (
+    SAMPLERS,
+    STOPPING_RULES,
+    ProportionalSampler,
+    RoundRobinSampler,
+    SourceSize,
+    TaskSampler,
+    TemperatureSampler,
+    UniformSampler,
+)
+from hf_mtl.data.splits import split_dataset, subsample
+from hf_mtl.data.step_plan import StepPlan
+
+__all__ = [
+    "SAMPLERS",
+    "STOPPING_RULES",
+    "Collate",
+    "Draw",
+    "Forward",
+    "MicroBatch",
+    "PreparedSource",
+    "ProportionalSampler",
+    "RoundRobinSampler",
+    "SourceCollection",
+    "SourceRows",
+    "SourceSize",
+    "StepPlan",
+    "TaskSampler",
+    "TemperatureSampler",
+    "UniformSampler",
+    "check_source",
+    "eval_dataloader",
+    "find_labels",
+    "label_column_name",
+    "load_source",
+    "prepare",
+    "split_dataset",
+    "subsample",
+    "train_dataloader",
+]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the draws of a micro-batch to tensors.
+
+A micro-batch is a plain dictionary::
+
+    {"forwards": [{"inputs": {name: [B, ...]}, "labels": {task: [b, ...]}, "rows": ...}, ...]}
+
+``separate``: one forward a draw; every task of its source has all rows, and ``rows`` is ``None``.
+``merged``: one forward for all draws; ``rows[task]`` are the rows ``[b]`` that a task has.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor
+
+from hf_mtl.data.collection import SourceRows
+from hf_mtl.tasks import TaskSuite
+
+__all__ = ["Collate", "Forward", "MicroBatch"]
+
+
+class Forward(TypedDict):
+    """What one forward of the model gets."""
+
+    inputs: dict[str, Tensor]
+    labels: dict[str, Tensor]
+    rows: dict[str, Tensor] | None
+
+
+class MicroBatch(TypedDict):
+    """What one rank computes between two points of accumulation."""
+
+    forwards: list[Forward]
+
+
+class Collate:
+    """Makes a micro-batch of the rows of some draws, padded to the longest row of each forward.
+
+    Args:
+        suite: The tasks.
+        processing_class: Tokenizer, image processor, or a processor that holds one.
+        merged: Whether all draws share one forward.
+
+    Raises:
+        ValueError: If draws of different kinds of input are to be merged.
+    """
+
+    def __init__(self, suite: TaskSuite, processing_class: Any, *, merged: bool = False) -> None:
+        if merged:
+            _check_one_kind(suite)
+        self.suite = suite
+        self.processing_class = processing_class
+        self.merged = merged
+
+    def __call__(self, draws: Sequence[SourceRows]) -> MicroBatch:
+        if not draws:
+            return {"forwards": []}
+        if self.merged:
+            return {"forwards": [self._forward(draws, with_rows=True)]}
+        return {"forwards": [self._forward([draw], with_rows=False) for draw in draws]}
+
+    def _forward(self, draws: Sequence[SourceRows], *, with_rows: bool) -> Forward:
+        kind = self.suite[next(iter(draws[0].labels))].task_type.input_kind
+        features = [row for draw in draws for row in draw.features]
+        inputs = kind.collate(features, self.processing_class)
+        side = kind.padding_side(self.processing_class)
+        values, rows = _by_task(draws)
+        labels = {}
+        for task in filter(values.__contains__, self.suite):
+            label_kind = self.suite[task].task_type.label_kind
+            length = next(iter(inputs.values())).shape[1] if label_kind.per_token else None
+            labels[task] = label_kind.collate(values[task], length, side)
+        return {
+            "inputs": inputs,
+            "labels": labels,
+            "rows": {task: torch.tensor(rows[task]) for task in labels} if with_rows else None,
+        }
+
+
+def _by_task(
+    draws: Sequence[SourceRows],
+) -> tuple[dict[str, list[Any]], dict[str, list[int]]]:
+    """Labels of each task, and the rows of the forward that they belong to."""
+    values: dict[str, list[Any]] = {}
+    rows: dict[str, list[int]] = {}
+    start = 0
+    for draw in draws:
+        stop = start + len(draw.features)
+        for task, labels in draw.labels.items():
+            values.setdefault(task, []).extend(labels)
+            rows.setdefault(task, []).extend(range(start, stop))
+        start = stop
+    return values, rows
+
+
+def _check_one_kind(suite: TaskSuite) -> None:
+    tasks_by_kind: dict[str, list[str]] = {}
+    for task, spec in suite.items():
+        tasks_by_kind.setdefault(spec.task_type.inputs, []).append(task)
+    if len(tasks_by_kind) > 1:
+        raise ValueError(
+            f"`batches` must be 'separate' for tasks on different kinds of input, which cannot "
+            f"share a forward, but got 'merged' for {tasks_by_kind}."
+        )

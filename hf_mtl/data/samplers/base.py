@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a task sampler is, what it is told about the sources, and the registry of samplers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from hf_mtl._registry import Registry
+from hf_mtl.data.numbers import check_positive
+
+__all__ = ["SAMPLERS", "SourceSize", "TaskSampler"]
+
+
+@dataclass(frozen=True)
+class SourceSize:
+    """How much a source holds and how much of it one draw takes.
+
+    Args:
+        num_rows: Rows of the source.
+        batch_size: Rows of one draw, over all ranks and micro-batches. The last draw of a pass
+            takes what is left.
+
+    Raises:
+        TypeError: If one of them is no whole number.
+        ValueError: If one of them is not positive.
+
+    Example:
+        >>> SourceSize(num_rows=10, batch_size=4).num_batches
+        3
+    """
+
+    num_rows: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        check_positive("num_rows", self.num_rows, whole=True)
+        check_positive("batch_size", self.batch_size, whole=True)
+
+    @property
+    def num_batches(self) -> int:
+        """Draws that take every row once: a pass."""
+        return self.draws_for(self.num_rows)
+
+    @property
+    def mean_batch_rows(self) -> float:
+        """Rows of a draw, averaged over a pass."""
+        return self.num_rows / self.num_batches
+
+    def draws_for(self, num_rows: int) -> int:
+        """Draws that take at least that many rows."""
+        return -(-num_rows // self.batch_size)
+
+    def rows_in(self, num_draws: int) -> int:
+        """Rows that so many draws take, pass after pass."""
+        passes, rest = divmod(num_draws, self.num_batches)
+        return passes * self.num_rows + rest * self.batch_size
+
+
+class TaskSampler(ABC):
+    """Decides which source comes next, and how many draws make an epoch.
+
+    A sampler knows sources by their position only, and holds no state: its draws are a function
+    of the sizes and of the generator. Which rows a draw takes is the step plan's business.
+    """
+
+    @abstractmethod
+    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
+        """Draws of one epoch, known before the first of them."""
+
+    @abstractmethod
+    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
+        """Positions of the sources that one epoch draws, in order; ``num_draws`` of them.
+
+        Args:
+            sizes: Size of every source.
+            generator: The only randomness that may be used.
+        """
+
+    @abstractmethod
+    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
+        """Share of each source in the examples of an epoch; the shares add up to 1.
+
+        Examples, not draws: a source with a larger batch is drawn less often for the same rate.
+        """
+
+
+SAMPLERS: Registry[TaskSampler] = Registry("sampler")

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model has to beat: one answer for every row."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from hf_mtl.evaluation.collection import TaskPredictions
+from hf_mtl.evaluation.scores import task_scores
+from hf_mtl.tasks import TaskSuite, labelled_mask
+
+if TYPE_CHECKING:
+    from hf_mtl.data import SourceCollection
+
+__all__ = ["constant_baseline"]
+
+
+def constant_baseline(
+    suite: TaskSuite, train: "SourceCollection", test: "SourceCollection"
+) -> dict[str, dict[str, float]]:
+    """Metrics of the best constant answer: the majority class or tag, or the mean of the scores.
+
+    Args:
+        suite: The tasks.
+        train: Rows that the answer is taken from.
+        test: Rows that it is judged on.
+
+    Returns:
+        Value of each metric, by task.
+
+    Raises:
+        ValueError: If a task has no labelled row.
+    """
+    return {
+        task: task_scores(suite, task, _constant_predictions(suite, task, train, test))
+        for task in suite
+    }
+
+
+def _constant_predictions(
+    suite: TaskSuite, task: str, train: "SourceCollection", test: "SourceCollection"
+) -> TaskPredictions:
+    kind = suite[task].task_type.label_kind
+    known = _labels(suite, task, train)
+    labels = _labels(suite, task, test)
+    answer = _constant_logits(known[labelled_mask(known)], kind.num_outputs(suite[task]), task)
+    predictions, references = kind.pairs(answer.expand(*labels.shape, -1), labels)
+    return TaskPredictions(predictions, references)
+
+
+def _labels(suite: TaskSuite, task: str, collection: "SourceCollection") -> Tensor:
+    """Encoded labels of all rows, ``[B]`` or ``[B, L]``."""
+    rows = collection.sources[suite.source_of(task)].dataset
+    return suite[task].task_type.label_kind.collate(rows[f"labels:{task}"][:], None, "right")
+
+
+def _constant_logits(known: Tensor, num_outputs: int, task: str) -> Tensor:
+    """Logits ``[C]`` that always give the answer that is best without looking at the row."""
+    if not len(known):
+        raise ValueError(
+            f"Task {task!r} must have labelled rows to train on, but has none. Check the column "
+            f"of its labels, or leave the task out."
+        )
+    if known.is_floating_point():
+        return known.double().mean().reshape(1)
+    # Of classes that are equally frequent, the first.
+    return one_hot(torch.bincount(known).argmax(), num_outputs).double()

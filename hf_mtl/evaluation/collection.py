@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model predicts on a data set, next to what is right."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hf_mtl.tasks import num_labelled
+
+if TYPE_CHECKING:
+    from hf_mtl.models import MultiTaskModel
+
+__all__ = ["TaskPredictions", "collect"]
+
+
+@dataclass
+class TaskPredictions:
+    """Predictions and references of one task's labelled rows.
+
+    Args:
+        predictions: One entry a labelled row, as ``LabelKind.pairs`` gives them.
+        references: What is right, in the same form.
+        loss_sum: Sum of the loss over all labelled elements.
+        num_labelled: How many elements are labelled: rows, or words.
+    """
+
+    predictions: list[Any] = field(default_factory=list)
+    references: list[Any] = field(default_factory=list)
+    loss_sum: float = 0.0
+    num_labelled: int = 0
+
+    @property
+    def loss(self) -> float:
+        """Mean of the loss over the labelled elements."""
+        return self.loss_sum / self.num_labelled
+
+
+def collect(
+    model: "MultiTaskModel",
+    dataloader: Iterable[Mapping[str, Any]],
+    *,
+    forward_context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> dict[str, TaskPredictions]:
+    """Runs a model over batches, without gradients and dropout, and gathers what it predicts.
+
+    Args:
+        model: The model; it is left in the mode (training or not) that it is found in.
+        dataloader: Batches as ``hf_mtl.data`` makes them. They may lie on another device.
+        forward_context: Makes the context of each forward pass, such as mixed precision.
+
+    Returns:
+        Predictions of every task that the batches have labels for; rows in the order of the
+        batches.
+    """
+    collected: defaultdict[str, TaskPredictions] = defaultdict(TaskPredictions)
+    was_training = model.training
+    model.train(False)
+    try:
+        with torch.no_grad():
+            for batch in dataloader:
+                for forward in batch["forwards"]:
+                    _add_forward(collected, model, forward, forward_context)
+    finally:
+        model.train(was_training)
+    return dict(collected)
+
+
+def _add_forward(
+    collected: defaultdict[str, TaskPredictions],
+    model: "MultiTaskModel",
+    forward: Mapping[str, Any],
+    forward_context: Callable[[], AbstractContextManager[Any]],
+) -> None:
+    """Adds what the model predicts on the rows of one forward pass."""
+    inputs, labels = _on(model.device, forward["inputs"]), _on(model.device, forward["labels"])
+    rows = None if forward["rows"] is None else _on(model.device, forward["rows"])
+    with forward_context():
+        output = model(labels=labels, rows=rows, **inputs)
+    for task, task_labels in labels.items():
+        pairs = model.suite[task].task_type.label_kind.pairs
+        predictions, references = pairs(output.logits[task].cpu(), task_labels.cpu())
+        entry = collected[task]
+        entry.predictions += predictions
+        entry.references += references
+        if task in output.losses:
+            count = num_labelled(task_labels)
+            entry.loss_sum += float(output.losses[task]) * count
+            entry.num_labelled += count
+
+
+def _on(device: torch.device, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

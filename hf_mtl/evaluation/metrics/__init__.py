@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From predictions to a number: metrics, one file a family."""
+
+from hf_mtl.evaluation.metrics.base import METRICS, Metric
+from hf_mtl.evaluation.metrics.classification import Accuracy, F1Macro, F1Micro, Matthews
+from hf_mtl.evaluation.metrics.evaluate_module import EvaluateModule
+from hf_mtl.evaluation.metrics.regression import MAE, MSE, R2, RMSE, Pearson, Spearman
+from hf_mtl.evaluation.metrics.sequence_labelling import EntityF1
+
+__all__ = [
+    "METRICS",
+    "Accuracy",
+    "EntityF1",
+    "EvaluateModule",
+    "F1Macro",
+    "F1Micro",
+    "MAE",
+    "MSE",
+    "Matthews",
+    "Metric",
+    "Pearson",
+    "R2",
+    "RMSE",
+    "Spearman",
+]

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The model: one backbone, one head per task, one loss per task.
+
+Importing it registers the model with ``AutoConfig`` and ``AutoModel``.
+"""
+
+from hf_mtl.models.config import MultiTaskConfig
+from hf_mtl.models.heads import HEADS, Head, HeadModule, check_heads
+from hf_mtl.models.losses import LOSSES, Loss
+from hf_mtl.models.modeling import MultiTaskModel
+from hf_mtl.models.outputs import MultiTaskOutput
+
+__all__ = [
+    "HEADS",
+    "LOSSES",
+    "Head",
+    "HeadModule",
+    "Loss",
+    "MultiTaskConfig",
+    "MultiTaskModel",
+    "MultiTaskOutput",
+    "check_heads",
+]

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that depends on how transformers builds its models.
+
+Together with ``training/trainer.py`` the only address that a breaking release of transformers has.
+The one mechanism: a native head is an instance of the family's genuine class, built without memory
+on the meta device, whose base model is replaced by a ``BackboneReplay``. What is left is the part
+above the base model; it runs the family's own code on the output of the shared backbone.
+"""
+
+import copy
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
+from transformers.utils.generic import ModelOutput
+
+__all__ = [
+    "BackboneReplay",
+    "align_memory",
+    "copy_tensors",
+    "drop_cache",
+    "freeze",
+    "genuine_head",
+    "genuine_model",
+    "hidden_size",
+    "initializer_range",
+    "is_meta",
+    "load_backbone",
+    "pooler_parameters",
+    "row_slice",
+    "settle_pad_token",
+    "sync_pad_token",
+]
+
+# Bytes; where PyTorch's CPU allocator puts every tensor.
+_ALIGNMENT = 64
+
+
+class BackboneReplay(nn.Module):
+    """Stands where a head's base model was, and returns an output that was computed before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output: Any = None
+
+    @contextmanager
+    def of(self, output: Any) -> Iterator[None]:
+        """Replays that output inside the block."""
+        self._output = output
+        try:
+            yield
+        finally:
+            self._output = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The output to replay, whatever the head passes on."""
+        del args, kwargs
+        return self._output
+
+    def get_input_embeddings(self) -> nn.Module:
+        """None of its own; the word transformers has for that is this exception."""
+        raise NotImplementedError("The shared backbone has the embeddings.")
+
+
+def load_backbone(name_or_path: str | PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
+    """Base model with its pretrained weights, without a head.
+
+    Args:
+        name_or_path: Name on the Hub, folder, or a loaded model; of a model with a head, its base
+            model is taken as it is, not copied.
+        kwargs: Arguments of ``AutoModel.from_pretrained``.
+
+    Raises:
+        TypeError: If a model is given and is none of transformers, or is given with arguments.
+    """
+    if isinstance(name_or_path, nn.Module):
+        if not isinstance(name_or_path, PreTrainedModel):
+            raise TypeError(
+                f"`name_or_path` must be a name, a folder or a `PreTrainedModel`, but got a "
+                f"{type(name_or_path).__name__}. Wrap it in a `PreTrainedModel`."
+            )
+        if kwargs:
+            raise TypeError(
+                f"{sorted(kwargs)} must not be given with a loaded model, only with a name or a "
+                f"folder. Load the model with them."
+            )
+        model = name_or_path.base_model
+        assert isinstance(model, PreTrainedModel)
+    else:
+        model = AutoModel.from_pretrained(name_or_path, **kwargs)
+    align_memory(model)
+    return model
+
+
+def align_memory(model: nn.Module) -> None:
+    """Moves weights to where PyTorch would have put them, one tensor at a time.
+
+    ``from_pretrained`` leaves weights inside the mapped file, at addresses that are multiples of 8
+    bytes only. Products of a matrix and a vector then differ in the last bit from those of the
+    model that was saved.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        data = tensor.data
+        if type(data) is Tensor and data.device.type == "cpu" and data.data_ptr() % _ALIGNMENT:
+            tensor.data = data.clone()
+
+
+def is_meta(module: nn.Module) -> bool:
+    """Whether a module is without memory, as everything is while ``from_pretrained`` builds it."""
+    return any(parameter.is_meta for parameter in module.parameters())
+
+
+def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """Model of an ``AutoModelFor...`` class, its weights neither loaded nor initialised.
+
+    Raises:
+        ValueError: If the backbone's family has no such class.
+    """
+    auto_class = getattr(transformers, auto_model)
+    with no_init_weights():
+        try:
+            model: PreTrainedModel = auto_class.from_config(config, dtype=dtype)
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            raise ValueError(
+                f"`head` must be one that the backbone's family has, but {config.model_type!r} "
+                f"has no {auto_model}. Use the head 'pooled', or another backbone."
+            ) from error
+    return model
+
+
+def genuine_head(
+    auto_model: str, backbone: PreTrainedModel, num_outputs: int
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """Genuine model with a ``BackboneReplay`` as its base model, and what it leaves unused.
+
+    Args:
+        auto_model: Name of the Auto class of the task type.
+        backbone: The shared backbone.
+        num_outputs: Outputs of the classifier.
+
+    Returns:
+        The head, initialised as its family does it unless on the meta device, and the names of the
+        backbone's parameters that its own base model would not have.
+    """
+    # A copy, because the number of outputs differs between heads and the rest is one object.
+    config = copy.deepcopy(backbone.config)
+    config.num_labels = num_outputs
+    # Where a family has several classes, transformers looks here and trips over None.
+    config.architectures = config.architectures or []
+    on_meta = is_meta(backbone)
+    with torch.device("meta"):
+        model = genuine_model(auto_model, config, backbone.dtype)
+    used = {name for name, _ in model.base_model.named_parameters()}
+    bypassed = frozenset(name for name, _ in backbone.named_parameters() if name not in used)
+    replay = BackboneReplay()
+    setattr(model, model.base_model_prefix, replay)
+    # Some families reach into their base model for these.
+    model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
+    if not on_meta:
+        model.to_empty(device=backbone.device)
+        # Here and not by post_init of the whole model: for classes outside of transformers that
+        # passes over modules without parameters of their own, where some families initialise.
+        model.initialize_weights()
+    return model, bypassed
+
+
+def pooler_parameters(backbone: PreTrainedModel) -> frozenset[str]:
+    """Names of the parameters that no hidden state depends on: those of the family's own pooler."""
+    names = (name for name, _ in backbone.named_parameters())
+    return frozenset(name for name in names if name.startswith("pooler."))
+
+
+def freeze(backbone: PreTrainedModel, names: Iterable[str], frozen: Iterable[str]) -> None:
+    """Freezes the named parameters, and thaws those that were frozen here before.
+
+    A parameter that never gets a gradient is an error under some sharding strategies, and its
+    state is missing from the optimizer's when a run is resumed.
+    """
+    names, frozen = set(names), set(frozen)
+    for name, parameter in backbone.named_parameters():
+        if name in names:
+            parameter.requires_grad_(False)
+        elif name in frozen:
+            parameter.requires_grad_(True)
+
+
+def hidden_size(config: PreTrainedConfig) -> int:
+    """Size ``D`` of the backbone's last hidden states."""
+    text_config = config.get_text_config()
+    if hasattr(text_config, "hidden_size"):
+        return int(text_config.hidden_size)
+    return int(config.hidden_sizes[-1])
+
+
+def initializer_range(config: PreTrainedConfig) -> float:
+    """Standard deviation with which the family initialises linear layers."""
+    return float(getattr(config.get_text_config(), "initializer_range", 0.02))
+
+
+def drop_cache(backbone: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Inputs with which a decoder does not keep the keys and values that only generation needs."""
+    if "use_cache" in inspect.signature(backbone.forward).parameters:
+        return {"use_cache": False, **inputs}
+    return dict(inputs)
+
+
+def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:
+    """Those rows of a backbone's output or inputs, with whatever they are nested in.
+
+    Args:
+        value: Tensor ``[B, ...]``, or a mapping, list or tuple that holds such tensors. What is
+            no tensor of ``B`` rows is handed on as it is.
+        rows: ``[b]`` indices.
+        num_rows: ``B``.
+    """
+    if isinstance(value, Tensor):
+        return value[rows] if value.ndim and value.shape[0] == num_rows else value
+    if isinstance(value, ModelOutput):
+        return type(value)(**{key: row_slice(value[key], rows, num_rows) for key in value})
+    if isinstance(value, Mapping):
+        return {key: row_slice(item, rows, num_rows) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(row_slice(item, rows, num_rows) for item in value)
+    return value
+
+
+def settle_pad_token(config: PreTrainedConfig, processing_class: Any) -> None:
+    """Takes the padding token from the tokenizer if the backbone's config has none.
+
+    Heads of decoders look for the last token that is not padding.
+    """
+    text_config = config.get_text_config()
+    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    if getattr(text_config, "pad_token_id", 0) is None:
+        text_config.pad_token_id = getattr(tokenizer, "pad_token_id", None)
+
+
+def sync_pad_token(source: PreTrainedConfig, target: PreTrainedConfig) -> None:
+    """Gives a head's config the padding token of the backbone's."""
+    source, target = source.get_text_config(), target.get_text_config()
+    pad_token_id = getattr(source, "pad_token_id", None)
+    if getattr(target, "pad_token_id", None) != pad_token_id:
+        target.pad_token_id = pad_token_id
+
+
+def copy_tensors(source: nn.Module, target: nn.Module) -> None:
+    """Copies every parameter and buffer that both have under one name.
+
+    Buffers that are not saved are among them: those of a model that was cast to another dtype
+    differ from those of a new one.
+    """
+    # With both names of a tied tensor: the target may not be tied yet.
+    tensors: dict[str, Tensor] = {
+        **dict(source.named_parameters(remove_duplicate=False)),
+        **dict(source.named_buffers(remove_duplicate=False)),
+    }
+    with torch.no_grad():
+        for name, parameter in target.named_parameters():
+            if name in tensors:
+                parameter.copy_(tensors[name])
+        for name, buffer in target.named_buffers():
+            if name in tensors:
+                buffer.data = tensors[name].detach().clone()

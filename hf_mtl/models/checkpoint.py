@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what was read from a checkpoint, and where a processing class is found in one."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+from transformers.utils import logging
+from transformers.utils.hub import cached_file
+
+__all__ = ["check_complete", "load_processing_class", "naming_broken_files"]
+
+logger = logging.get_logger(__name__)
+
+_LOADER_BY_MAIN_INPUT: dict[str, Any] = {
+    "input_ids": AutoTokenizer,
+    "pixel_values": AutoImageProcessor,
+}
+
+
+def check_complete(name: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
+    """Raises unless a checkpoint held every tensor of the model and no other.
+
+    Transformers would give missing tensors random values and leave the others out, with no more
+    than a warning.
+
+    Args:
+        name: The checkpoint, for the message.
+        missing: Names of tensors that the model has and the checkpoint has not.
+        unexpected: Names of tensors that the checkpoint has and the model has not.
+
+    Raises:
+        ValueError: If there is one; the message names the heads and tensors.
+    """
+    missing_heads, missing_rest = _split_heads(missing)
+    extra_heads, extra_rest = _split_heads(unexpected)
+    problems = [
+        f"{what}: {found}"
+        for what, found in (
+            ("no weights for the heads of tasks", missing_heads),
+            ("no weights for", missing_rest),
+            ("heads of tasks that config.json does not have", extra_heads),
+            ("tensors that the model does not have", extra_rest),
+        )
+        if found
+    ]
+    if problems:
+        raise ValueError(
+            f"Checkpoint {name!r} must hold exactly the weights that its config.json describes, "
+            f"but it has {'; '.join(problems)}. Save the model again as a whole; to change its "
+            f"tasks, load it and use `add_task` and `remove_task`."
+        )
+
+
+def _split_heads(tensors: Iterable[str], limit: int = 10) -> tuple[list[str], list[str]]:
+    """Tasks of the tensors that belong to heads, and the other tensors (the first few)."""
+    tasks, others = set(), []
+    for tensor in sorted(tensors):
+        parts = tensor.split(".")
+        if parts[0] == "heads" and len(parts) > 2:
+            tasks.add(parts[1])
+        else:
+            others.append(tensor)
+    if len(others) > limit:
+        others = [*others[:limit], f"... {len(others)} in all"]
+    return sorted(tasks), others
+
+
+@contextmanager
+def naming_broken_files(name: Any, kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Turns an error inside a weights file into one that names the file.
+
+    Args:
+        name: Name on the Hub, or folder, that is loaded inside the block.
+        kwargs: Arguments of ``from_pretrained``.
+
+    Raises:
+        OSError: If a safetensors file cannot be read.
+    """
+    try:
+        yield
+    except SafetensorError as error:
+        files = [str(path) for path in _weight_files(name, kwargs) if not _is_readable(path)]
+        raise OSError(
+            f"Weights of {str(name)!r} must be complete safetensors files, but "
+            f"{', '.join(files) or 'one'} cannot be read ({error}). It was cut off or damaged: "
+            f"save or download it again."
+        ) from error
+
+
+def _weight_files(name: Any, kwargs: Mapping[str, Any]) -> list[Path]:
+    folder = Path(name) / kwargs.get("subfolder", "")
+    if not folder.is_dir():
+        where = {
+            key: kwargs[key] for key in ("cache_dir", "revision", "subfolder") if key in kwargs
+        }
+        config = cached_file(name, "config.json", local_files_only=True, **where)
+        folder = Path(str(config)).parent
+    return sorted(folder.glob("*.safetensors"))
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        return False
+
+
+def load_processing_class(name: str | None, main_input: str) -> Any | None:
+    """Tokenizer, image processor or processor that lies beside a model; ``None`` if none does.
+
+    Args:
+        name: Name on the Hub, or folder; empty for a model that came from nowhere.
+        main_input: The model's main input, such as ``"input_ids"``.
+    """
+    if not name:
+        return None
+    loader = _LOADER_BY_MAIN_INPUT.get(main_input, AutoProcessor)
+    try:
+        return loader.from_pretrained(name)
+    except (OSError, ValueError, KeyError) as error:
+        logger.info(f"No processing class was found in {name!r}: {error}")
+        return None

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heads: from the output of the backbone to the logits of one task, one form a file."""
+
+from hf_mtl.models.heads.base import HEADS, Head, HeadModule, check_heads
+from hf_mtl.models.heads.native import Native, NativeModule
+from hf_mtl.models.heads.pooled import Pooled, PooledModule
+
+__all__ = [
+    "HEADS",
+    "Head",
+    "HeadModule",
+    "Native",
+    "NativeModule",
+    "Pooled",
+    "PooledModule",
+    "check_heads",
+]

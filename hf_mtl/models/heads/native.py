@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The head that the backbone's own family puts on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_mtl.models.backbone import BackboneReplay, genuine_head, sync_pad_token
+from hf_mtl.models.heads.base import HEADS, Head, HeadModule
+from hf_mtl.tasks import TaskSpec
+
+__all__ = ["Native", "NativeModule"]
+
+
+class NativeModule(HeadModule):
+    """Genuine model class whose base model replays what the shared backbone has computed.
+
+    Everything above the base model (pooling, dropout, classifier, which token counts) is the
+    family's own code; its loss is not used.
+
+    Args:
+        model: Instance of the genuine class with a ``BackboneReplay`` as its base model.
+        backbone: The shared backbone. Only its config is kept.
+        bypassed: Names of its parameters that the genuine class does not have.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, backbone: PreTrainedModel, bypassed: frozenset[str]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.backbone_config = backbone.config
+        self.bypassed = bypassed
+
+    def forward(self, output: Any, inputs: Mapping[str, Any]) -> Tensor:
+        # Padding may be settled after the head was built: the Trainer aligns it with the tokenizer.
+        sync_pad_token(self.backbone_config, self.model.config)
+        replay = self.model.base_model
+        assert isinstance(replay, BackboneReplay)
+        with replay.of(output):
+            logits: Tensor = self.model(**inputs).logits
+        return logits
+
+
+@HEADS.register("native")
+@final
+@dataclass(frozen=True)
+class Native(Head):
+    """The head of the backbone family's own ``AutoModelFor...`` class.
+
+    The default: published recipes for a family presume it, and ``to_single_task`` gives a model
+    that needs no hf_mtl. Choose ``pooled`` to decide on the pooling yourself, or for a family
+    that has no such class.
+    """
+
+    is_native: ClassVar[bool] = True
+
+    def build(self, spec: TaskSpec, backbone: PreTrainedModel) -> HeadModule:
+        num_outputs = spec.task_type.label_kind.num_outputs(spec)
+        model, bypassed = genuine_head(spec.task_type.auto_model, backbone, num_outputs)
+        return NativeModule(model, backbone, bypassed)

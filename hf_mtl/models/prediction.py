@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From raw inputs to readable answers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl._checks import check_known
+from hf_mtl.tasks import INPUTS, InputKind, split_words
+
+if TYPE_CHECKING:
+    from hf_mtl.models.modeling import MultiTaskModel
+
+__all__ = ["evaluation_mode", "predict"]
+
+
+@contextmanager
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
+    """Dropout off and no gradients inside the block; afterwards every submodule as it was."""
+    was_training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part, flag in was_training.items():
+            part.training = flag
+
+
+def predict(
+    model: "MultiTaskModel",
+    rows: Sequence[Any],
+    tasks: Sequence[str] | None,
+    *,
+    batch_size: int,
+    processing_class: Any,
+) -> list[dict[str, Any]]:
+    """Answers of each row, in the order of the suite; see ``MultiTaskModel.predict``."""
+    if processing_class is None:
+        raise ValueError(
+            "`processing_class` must be known to encode raw inputs, but the model has none. "
+            "Pass the tokenizer or image processor."
+        )
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1, but got {batch_size}.")
+    for task in tasks or ():
+        check_known("task", task, model.suite)
+    wanted = list(model.suite) if tasks is None else list(tasks)
+    found: list[dict[str, Any]] = [{} for _ in rows]
+    with evaluation_mode(model):
+        for group in _groups(model, wanted):
+            kind = model.suite[group[0]].task_type.input_kind
+            fitting = [index for index, row in enumerate(rows) if kind.accepts(row)]
+            if tasks is not None and len(fitting) < len(rows):
+                _refuse(rows, set(range(len(rows))) - set(fitting), group)
+            for start in range(0, len(fitting), batch_size):
+                indices = fitting[start : start + batch_size]
+                batch = [rows[index] for index in indices]
+                answers = _answers(model, group, kind, batch, processing_class)
+                for task, values in answers.items():
+                    for index, value in zip(indices, values, strict=True):
+                        found[index][task] = value
+    if unanswered := {index for index, answers in enumerate(found) if not answers}:
+        _refuse(rows, unanswered, wanted)
+    return [{task: answers[task] for task in wanted if task in answers} for answers in found]
+
+
+def _groups(model: "MultiTaskModel", tasks: Sequence[str]) -> list[list[str]]:
+    """Tasks that share one encoding and so one pass."""
+    groups: dict[tuple[str, int | None], list[str]] = {}
+    for task in tasks:
+        spec = model.suite[task]
+        groups.setdefault((spec.task_type.inputs, spec.max_length), []).append(task)
+    return list(groups.values())
+
+
+def _refuse(rows: Sequence[Any], indices: set[int], tasks: Sequence[str]) -> None:
+    row = rows[min(indices)]
+    raise TypeError(
+        f"`inputs` must suit the tasks {list(tasks)}, but input {min(indices)} is a "
+        f"{type(row).__name__}: {row!r:.80}. Known kinds: {sorted(INPUTS.names())}."
+    )
+
+
+def _answers(
+    model: "MultiTaskModel",
+    tasks: Sequence[str],
+    kind: InputKind,
+    rows: Sequence[Any],
+    processing_class: Any,
+) -> dict[str, list[Any]]:
+    """Answers of one batch to tasks that share its encoding."""
+    label_kinds = {task: model.suite[task].task_type.label_kind for task in tasks}
+    with_words = any(label_kind.needs_words for label_kind in label_kinds.values())
+    kind.check(processing_class, with_words=with_words)
+    columns = kind.from_raw(rows)
+    features = kind.encode(
+        columns,
+        processing_class,
+        max_length=model.suite[tasks[0]].max_length,
+        with_words=with_words,
+    )
+    word_ids = features.pop("word_ids", None)
+    inputs = kind.collate(
+        [{name: values[index] for name, values in features.items()} for index in range(len(rows))],
+        processing_class,
+    )
+    logits = model(tasks=list(tasks), **_placed(inputs, model)).logits
+    words = [split_words(text) for text in columns["text"]] if with_words else None
+    side = kind.padding_side(processing_class)
+    return {
+        task: label_kind.answers(
+            logits[task],
+            model.suite[task],
+            words=words,
+            word_ids=_padded(word_ids, logits[task].shape[1], side)
+            if label_kind.needs_words
+            else None,
+        )
+        for task, label_kind in label_kinds.items()
+    }
+
+
+def _placed(inputs: Mapping[str, Tensor], model: "MultiTaskModel") -> dict[str, Tensor]:
+    """Inputs on the model's device; pixels in its dtype."""
+    return {
+        name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
+        for name, value in inputs.items()
+    }
+
+
+def _padded(
+    word_ids: Sequence[Sequence[int | None]] | None, length: int, side: str
+) -> list[list[int | None]]:
+    """Words of each position, ``None`` where the batch was padded."""
+    padded: list[list[int | None]] = []
+    for row in word_ids or ():
+        padding: list[int | None] = [None] * (length - len(row))
+        padded.append([*row, *padding] if side == "right" else [*padding, *row])
+    return padded

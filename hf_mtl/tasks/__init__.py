@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is learned: task specs and suites, task types, kinds of input and of label."""
+
+from hf_mtl.tasks import types
+from hf_mtl.tasks.base import TASK_TYPES, TaskType
+from hf_mtl.tasks.inputs import INPUTS, InputKind, split_words
+from hf_mtl.tasks.labels import LABELS, LabelKind
+from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
+from hf_mtl.tasks.names import check_metric_keys
+from hf_mtl.tasks.spec import TaskSpec
+from hf_mtl.tasks.suite import TaskSuite
+
+__all__ = [
+    "IGNORE_INDEX",
+    "INPUTS",
+    "LABELS",
+    "TASK_TYPES",
+    "InputKind",
+    "LabelKind",
+    "TaskSpec",
+    "TaskSuite",
+    "TaskType",
+    "check_metric_keys",
+    "labelled_mask",
+    "num_labelled",
+    "split_words",
+    "types",
+]

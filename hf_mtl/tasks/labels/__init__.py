@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is learned: kinds of label, one file each."""
+
+from hf_mtl.tasks.labels.base import LABELS, LabelKind
+from hf_mtl.tasks.labels.class_label import ClassLabel
+from hf_mtl.tasks.labels.score import Score
+from hf_mtl.tasks.labels.token_class import TokenClass
+
+__all__ = ["LABELS", "ClassLabel", "LabelKind", "Score", "TokenClass"]

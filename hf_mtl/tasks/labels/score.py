@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One number a row."""
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+import torch
+from torch import Tensor
+
+from hf_mtl.tasks.labels.base import LABELS, LabelKind
+from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
+
+if TYPE_CHECKING:
+    from hf_mtl.tasks.spec import TaskSpec
+
+__all__ = ["Score"]
+
+
+@LABELS.register("score")
+@final
+class Score(LabelKind):
+    """A real number for each row. It is missing where it is ``None`` or NaN."""
+
+    has_names: ClassVar[bool] = False
+
+    def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
+        del values
+        return ()
+
+    def encode(
+        self,
+        values: Sequence[Any],
+        spec: "TaskSpec",
+        *,
+        task: str,
+        value_names: Sequence[str] | None = None,
+        words: Sequence[Sequence[str]] | None = None,
+        word_ids: Sequence[Sequence[int | None]] | None = None,
+        first_row: int = 0,
+    ) -> list[float]:
+        del spec, value_names, words, word_ids
+        return [_number(value, task, row) for row, value in enumerate(values, start=first_row)]
+
+    def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
+        del length, padding_side
+        # None, because Arrow writes NaN of a mapped column as null.
+        numbers = [math.nan if value is None else value for value in values]
+        return torch.tensor(numbers, dtype=torch.float)
+
+    def num_outputs(self, spec: "TaskSpec") -> int:
+        del spec
+        return 1
+
+    def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[float], list[float]]:
+        mask = labelled_mask(labels)
+        return logits.squeeze(-1)[mask].float().tolist(), labels[mask].tolist()
+
+    def answers(
+        self,
+        logits: Tensor,
+        spec: "TaskSpec",
+        *,
+        words: Sequence[Sequence[str]] | None = None,
+        word_ids: Sequence[Sequence[int | None]] | None = None,
+    ) -> list[float]:
+        del spec, words, word_ids
+        numbers: list[float] = logits.squeeze(-1).float().tolist()
+        return numbers
+
+
+def _number(value: Any, task: str, row: int) -> float:
+    # A score may well be -100; only classes use that number for "missing".
+    if is_missing(value) and value != IGNORE_INDEX:
+        return math.nan
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise ValueError(
+        f"The label of task {task!r} must be a finite number, but row {row} has {value!r}. "
+        f"Turn the column into numbers, or mark a missing label as None."
+    )

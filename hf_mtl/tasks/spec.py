@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one task is."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+from hf_mtl._checks import check_known, unknown_name
+from hf_mtl._typing import Entry
+from hf_mtl.tasks.base import TASK_TYPES, TaskType
+
+__all__ = ["TaskSpec"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task: its type, its columns, its labels, its metrics, its weight.
+
+    It says what is learned and never where data lies, and survives JSON and YAML.
+
+    Args:
+        type: Name of the task type, such as ``"text-classification"``.
+        columns: Column of the data set for each role of the type, such as
+            ``{"text": "body", "label": "group"}``; a role left out is in the column of its name.
+        labels: Label names, in the order of their ids. ``None``: found in the training data.
+        metrics: Entries of the metric registry; the first one counts in ``eval_mean``. Empty: the
+            defaults of the type.
+        weight: Weight of the task's loss, not negative. Weights are scaled to average 1 over the
+            tasks of a suite.
+        head: Entry of the head registry: ``"native"`` or for example
+            ``{"name": "pooled", "pooling": "mean"}``. ``None``: the default of the type.
+        source: Name of the rows that the task is on. Tasks that name one source share its rows
+            and one forward pass. ``None``: a source of its own, called like the task.
+        max_length: Positions after which an input is cut off. ``None``: the longest that the
+            tokenizer allows.
+        batch_size: Rows of the task's source in a batch, on each device. ``None``: what the
+            training arguments say.
+
+    Raises:
+        KeyError: If the type is unknown.
+        TypeError: If a value is of the wrong kind.
+        ValueError: If a value is out of range, or a role is none of the type's.
+
+    Example:
+        >>> spec = TaskSpec("regression", columns={"label": "score"}, weight=0.5)
+        >>> spec.column("label"), spec.column("text")
+        ('score', 'text')
+        >>> TaskSpec.from_dict(spec.to_dict()) == spec
+        True
+    """
+
+    type: str
+    _: KW_ONLY
+    columns: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] | None = None
+    metrics: tuple[Entry, ...] = ()
+    weight: float = 1.0
+    head: Entry | None = None
+    source: str | None = None
+    max_length: int | None = None
+    batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_known("task type", self.type, TASK_TYPES.names())
+        object.__setattr__(self, "columns", _checked_columns(self.columns, self.task_type))
+        object.__setattr__(self, "labels", _checked_labels(self.labels, self.task_type))
+        object.__setattr__(self, "metrics", _checked_metrics(self.metrics))
+        _check_weight(self.weight)
+        for name in ("max_length", "batch_size"):
+            _check_count(name, getattr(self, name))
+
+    @cached_property
+    def task_type(self) -> TaskType:
+        """The type, as an object."""
+        return TASK_TYPES.build(self.type)
+
+    @property
+    def metric_entries(self) -> tuple[Entry, ...]:
+        """The metrics given, or the defaults of the type."""
+        return self.metrics or self.task_type.metrics
+
+    @property
+    def head_entry(self) -> Entry:
+        """The head given, or the default of the type."""
+        return self.head if self.head is not None else self.task_type.head
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether label names are still to be found before a head can be built."""
+        return self.task_type.label_kind.has_names and self.labels is None
+
+    def known_labels(self, task: str) -> tuple[str, ...]:
+        """Label names.
+
+        Args:
+            task: Name of the task, for the message.
+
+        Raises:
+            ValueError: If they are not known yet.
+        """
+        if self.labels is None:
+            raise ValueError(
+                f"`labels` of task {task!r} must be known here, but they are None. Give them in "
+                f"`TaskSpec(labels=...)`, or let the trainer or `find_labels` find them in data."
+            )
+        return self.labels
+
+    def column(self, role: str) -> str:
+        """Column of the data set that holds a role; by default the column of that name."""
+        return self.columns.get(role, role)
+
+    def input_columns(self) -> dict[str, str]:
+        """Column of each role of the input kind; optional roles only where they are given."""
+        kind, name_of = self.task_type.input_kind, self.task_type.role_name
+        given = [role for role in kind.optional_roles if name_of(role) in self.columns]
+        return {role: self.column(name_of(role)) for role in (*kind.roles, *given)}
+
+    @property
+    def label_column(self) -> str:
+        """Column that holds the label."""
+        return self.column(self.task_type.label_kind.role)
+
+    def replace(self, **changes: Any) -> "TaskSpec":
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON and YAML can hold; fields at their defaults are left out."""
+        default = TaskSpec(self.type)
+        given: dict[str, Any] = {"type": self.type}
+        for item in fields(self)[1:]:
+            value = getattr(self, item.name)
+            if value != getattr(default, item.name):
+                given[item.name] = _plain(value)
+        return given
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> "TaskSpec":
+        """Inverse of ``to_dict``.
+
+        Raises:
+            TypeError: If ``type`` is missing or a field is unknown; the nearest one is offered.
+        """
+        if not isinstance(given, Mapping):
+            raise TypeError(f"A task must be a mapping of its fields, but got {given!r}.")
+        known = [item.name for item in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise TypeError(unknown_name("field of a task", str(name), known))
+        if "type" not in given:
+            raise TypeError(
+                f"`type` of a task must be given, but got only {sorted(given)}. "
+                f"Known types: {sorted(TASK_TYPES.names())}."
+            )
+        return cls(**given)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _checked_columns(columns: Any, task_type: TaskType) -> dict[str, str]:
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"`columns` must be a mapping of roles to columns, but got {columns!r}.")
+    known = (*task_type.roles, *task_type.optional_roles)
+    for role, column in columns.items():
+        if role not in known:
+            raise ValueError(unknown_name("role in `columns`", str(role), known))
+        if not isinstance(column, str):
+            raise TypeError(f"`columns` must name a column for {role!r}, but got {column!r}.")
+    return dict(columns)
+
+
+def _checked_labels(labels: Any, task_type: TaskType) -> tuple[str, ...] | None:
+    if labels is None:
+        return None
+    if not task_type.label_kind.has_names:
+        raise ValueError(
+            f"`labels` must be left out for a task whose label is a number, but got {labels!r}."
+        )
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+        raise TypeError(
+            f"`labels` must be a list of names, but got {labels!r}. Put numbers in quotes."
+        )
+    if len(set(labels)) != len(labels) or not labels:
+        raise ValueError(f"`labels` must be distinct and at least one, but got {list(labels)}.")
+    return tuple(labels)
+
+
+def _checked_metrics(metrics: Any) -> tuple[Entry, ...]:
+    if isinstance(metrics, str | Mapping):
+        raise TypeError(f"`metrics` must be a list of metrics, but got {metrics!r}.")
+    return tuple(metrics)
+
+
+def _check_weight(weight: Any) -> None:
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise TypeError(f"`weight` must be a number, but got {weight!r}.")
+    if not (math.isfinite(weight) and weight >= 0):
+        raise ValueError(f"`weight` must be finite and not negative, but got {weight!r}.")
+
+
+def _check_count(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{name}` must be a whole number, but got {value!r}.")
+    if value < 1:
+        raise ValueError(f"`{name}` must be at least 1, but got {value}.")

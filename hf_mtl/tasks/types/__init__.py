@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The task types, one file each."""
+
+from hf_mtl.tasks.types.image_classification import ImageClassification
+from hf_mtl.tasks.types.regression import Regression
+from hf_mtl.tasks.types.text_classification import TextClassification
+from hf_mtl.tasks.types.token_classification import TokenClassification
+
+__all__ = ["ImageClassification", "Regression", "TextClassification", "TokenClassification"]

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much a forward keeps for its backward, counted without computing it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection
+from hf_mtl.data.labels import arrow_column, is_list
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.backbone import drop_cache
+
+__all__ = ["largest_forwards", "longest_rows", "row_lengths", "saved_bytes"]
+
+
+def row_lengths(source: PreparedSource) -> Any | None:
+    """Tokens of each row as an Arrow array; ``None`` where rows are encoded when they are read."""
+    values = arrow_column(source.dataset, source.input_columns[0])
+    return pc.list_value_length(values) if is_list(values) else None
+
+
+def longest_rows(source: PreparedSource, count: int) -> tuple[int, ...]:
+    """Indices of a source's longest rows, the longest first; any rows where they have no length."""
+    count = min(count, source.num_rows)
+    lengths = row_lengths(source)
+    if lengths is None:
+        return tuple(range(count))
+    order = pc.sort_indices(lengths, sort_keys=[("", "descending")])
+    return tuple(order[:count].to_pylist())
+
+
+def largest_forwards(
+    train: SourceCollection, batch_size: int, *, draws: int | None, merged: bool
+) -> list[dict[str, Tensor]]:
+    """Inputs of the largest forwards that training may see, one for each kind of step.
+
+    Args:
+        train: Rows to train on.
+        batch_size: Rows of a batch for sources that say nothing else.
+        draws: Draws of a step; ``None``: one of each source.
+        merged: Whether the draws of a step share a forward.
+    """
+    rows = [
+        train[Draw(name, longest_rows(source, source.batch_size or batch_size))]
+        for name, source in train.sources.items()
+    ]
+    collate = Collate(train.suite, train.processing_class, merged=merged)
+    steps = [rows] if draws is None else [[row] * (draws if merged else 1) for row in rows]
+    return [forward["inputs"] for step in steps for forward in collate(step)["forwards"]]
+
+
+def saved_bytes(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> int | None:
+    """Bytes that the backbone keeps of one forward for its backward, beside its parameters.
+
+    Args:
+        model: A model on the meta device.
+        inputs: Inputs of one forward, of which only the main one is used: what a mask says
+            cannot be read on the meta device.
+
+    Returns:
+        The bytes, or ``None`` if the architecture needs values, not only shapes.
+    """
+    parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in parameters:
+            # The storage is held on to, so that no other one gets its address.
+            storages[storage._cdata] = storage
+        return tensor
+
+    main_input = {model.main_input_name: inputs[model.main_input_name].to("meta")}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        try:
+            model.backbone(**drop_cache(model.backbone, main_input))
+        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+            return None
+    return sum(storage.nbytes() for storage in storages.values())

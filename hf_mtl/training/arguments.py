@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training arguments: those of transformers, and how tasks are mixed."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from hf_mtl._checks import check_known
+from hf_mtl._typing import Entry
+from hf_mtl.data import SAMPLERS, STOPPING_RULES
+
+__all__ = ["MultiTaskTrainingArguments"]
+
+_BATCHES = ("separate", "merged")
+# What transformers lets users ask for and this trainer would not do: field, the value that asks
+# for nothing, and what to do instead.
+_UNSUPPORTED: tuple[tuple[str, Any, str], ...] = (
+    ("label_smoothing_factor", 0.0, "Leave it out: each task has a loss of its own."),
+    ("train_sampling_strategy", "random", "Choose a `sampler` instead."),
+    ("dataloader_drop_last", False, "Every row is used once a pass; leave it out."),
+    ("include_num_input_tokens_seen", "no", "Count tokens in a callback instead."),
+    ("batch_eval_metrics", False, "Metrics are computed over all rows of a task."),
+    ("include_for_metrics", [], "Metrics get predictions and references."),
+    ("use_liger_kernel", False, "It knows single models only; leave it out."),
+)
+
+
+@dataclass
+class MultiTaskTrainingArguments(TrainingArguments):
+    """All arguments of ``transformers.TrainingArguments``, and how tasks are mixed.
+
+    Args:
+        tasks_per_step: How many draws make one optimizer step: a number, or ``"all"`` for one of
+            each source. Each draw is a batch of one source.
+        batches: ``"separate"``: one forward for each draw. ``"merged"``: one forward for all
+            draws of a step, rows routed to their heads; for many small tasks on a fast device.
+            Losses and gradients are the same without dropout.
+        sampler: Entry of the sampler registry that names the source of each draw, such as
+            ``{"name": "temperature", "temperature": 2.0}``. ``None``: ``"proportional"``. Not
+            with ``tasks_per_step="all"``, where nothing is drawn.
+        stopping: When an epoch of ``tasks_per_step="all"`` ends, as in
+            ``datasets.interleave_datasets``: ``"all_exhausted"`` (the largest source is through,
+            smaller ones start again), ``"first_exhausted"``, or
+            ``"all_exhausted_without_replacement"`` (smaller ones are absent once through).
+        overwrite_output_dir: Whether to train into a folder that holds another run; that run's
+            checkpoints are removed.
+
+    Raises:
+        KeyError: If the sampler or the stopping rule is unknown.
+        ValueError: If a value is out of range, or something is asked for that would not happen.
+    """
+
+    tasks_per_step: int | str = field(default=1, metadata={"help": "Draws a step, or 'all'."})
+    batches: str = field(default="separate", metadata={"help": "'separate' or 'merged'."})
+    sampler: Entry | None = field(default=None, metadata={"help": "Entry of the samplers."})
+    stopping: str = field(default="all_exhausted", metadata={"help": "End of an 'all' epoch."})
+    overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace another run."})
+
+    def __post_init__(self) -> None:
+        # Upstream fills in True unless the name ends in "loss"; the trainer knows the metrics.
+        self.has_given_direction = self.greater_is_better is not None
+        super().__post_init__()
+        self._check_mixture()
+        self._check_supported()
+
+    def _check_mixture(self) -> None:
+        if isinstance(self.tasks_per_step, str) and self.tasks_per_step.isdigit():
+            self.tasks_per_step = int(self.tasks_per_step)
+        is_count = isinstance(self.tasks_per_step, int) and self.tasks_per_step >= 1
+        if isinstance(self.tasks_per_step, bool) or not (is_count or self.tasks_per_step == "all"):
+            raise ValueError(
+                f"`tasks_per_step` must be a whole number from 1 or 'all', but got "
+                f"{self.tasks_per_step!r}."
+            )
+        if self.batches not in _BATCHES:
+            raise ValueError(f"`batches` must be one of {_BATCHES}, but got {self.batches!r}.")
+        check_known("stopping rule", self.stopping, STOPPING_RULES)
+        if self.tasks_per_step != "all" and self.stopping != "all_exhausted":
+            raise ValueError(
+                f"`stopping` must be left out unless `tasks_per_step` is 'all', but got "
+                f"{self.stopping!r}. The sampler 'round_robin' takes a `stopping` of its own."
+            )
+        if self.sampler is not None:
+            SAMPLERS.build(self.sampler)
+            if self.tasks_per_step == "all":
+                raise ValueError(
+                    f"`sampler` must be left out with `tasks_per_step='all'`, where every source "
+                    f"is drawn in each step, but got {self.sampler!r}. Leave it out, or give a "
+                    f"number as `tasks_per_step`."
+                )
+
+    def _check_supported(self) -> None:
+        for name, nothing, advice in _UNSUPPORTED:
+            value = getattr(self, name)
+            if value != nothing:
+                raise ValueError(
+                    f"`{name}` must be {nothing!r} in multi-task training, but got {value!r}. "
+                    f"{advice}"
+                )

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is checked when a trainer is built, so that nothing fails or goes missing later."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hf_mtl._checks import check_known
+from hf_mtl.evaluation import check_metrics, metrics_of
+from hf_mtl.tasks import TaskSuite
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+
+__all__ = ["check_construction", "set_best_metric_direction"]
+
+
+def check_construction(
+    args: MultiTaskTrainingArguments, suite: TaskSuite, compute_metrics: Mapping[str, Any]
+) -> None:
+    """Raises if arguments and tasks do not fit each other.
+
+    Args:
+        args: The arguments.
+        suite: The tasks.
+        compute_metrics: More metrics, by task.
+
+    Raises:
+        TypeError: If the arguments are those of transformers, without the mixture of tasks.
+        ValueError: If something is asked for that would not happen.
+        KeyError: If a metric, or a task in ``compute_metrics``, is unknown.
+    """
+    check_metrics(suite)
+    for task in compute_metrics:
+        check_known("task in `compute_metrics`", task, suite)
+    if args.world_size > 1 or args.n_gpu > 1:
+        raise ValueError(
+            f"`MultiTaskTrainer` must run in one process on one device for now, but got "
+            f"{max(args.world_size, args.n_gpu)}. Make one device visible, for example with "
+            f"CUDA_VISIBLE_DEVICES=0."
+        )
+    own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
+    if args.auto_find_batch_size and own_batch_sizes:
+        raise ValueError(
+            f"`auto_find_batch_size` must be False where tasks have a `batch_size` of their own, "
+            f"but {own_batch_sizes} have one. Leave one of the two out."
+        )
+
+
+def set_best_metric_direction(
+    args: MultiTaskTrainingArguments, suite: TaskSuite, compute_metrics: Mapping[str, Any]
+) -> None:
+    """Checks ``metric_for_best_model``, and says whether greater is better if the user did not.
+
+    Upstream takes every metric that is no loss for better when greater, so that an error such as
+    ``eval_valence_rmse`` would keep the worst model.
+
+    Args:
+        args: The arguments; ``greater_is_better`` is set.
+        suite: The tasks.
+        compute_metrics: More metrics, by task; their names are known only when they run.
+
+    Raises:
+        KeyError: If no evaluation will report that metric.
+        ValueError: If ``eval_mean`` is asked for and a first metric is better when lower.
+    """
+    if args.metric_for_best_model is None:
+        return
+    key = args.metric_for_best_model.removeprefix("eval_")
+    directions = _direction_by_key(suite)
+    if key == "mean" and key not in directions:
+        raise ValueError(
+            f"`metric_for_best_model` must name a metric where the first metric of a task is "
+            f"better when lower, but got 'eval_mean' with {_better_when_lower(suite)}. Name one, "
+            f"such as 'eval_loss', or put another metric first."
+        )
+    if key not in directions and any(key.startswith(f"{task}_") for task in compute_metrics):
+        return
+    check_known("`metric_for_best_model`", key, directions)
+    if not args.has_given_direction:
+        args.greater_is_better = directions[key]
+
+
+def _direction_by_key(suite: TaskSuite) -> dict[str, bool]:
+    """Whether greater is better, for each key that an evaluation reports."""
+    directions = {"loss": False}
+    for task in suite:
+        directions[f"{task}_loss"] = False
+        for name, metric in metrics_of(suite, task).items():
+            directions[f"{task}_{name}"] = metric.greater_is_better
+    if not _better_when_lower(suite):
+        directions["mean"] = True
+    return directions
+
+
+def _better_when_lower(suite: TaskSuite) -> dict[str, str]:
+    """First metric of each task for which lower is better."""
+    first = {task: next(iter(metrics_of(suite, task).items())) for task in suite}
+    return {task: name for task, (name, metric) in first.items() if not metric.greater_is_better}

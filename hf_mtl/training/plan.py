@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run will do, worked out before any weight is loaded."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow.compute as pc
+from torch import nn
+
+from hf_mtl.data import SourceCollection
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.activations import largest_forwards, row_lengths, saved_bytes
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.mixture import step_plan
+
+__all__ = ["Memory", "Plan", "SourcePlan", "TaskPlan", "make_plan"]
+
+# Two values of float32.
+_OPTIMIZER_BYTES = 8
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """What a run does for one task.
+
+    Attributes:
+        name: Its name.
+        type: Its type.
+        source: The rows it is on.
+        num_labels: Its label names; ``None`` for a number.
+        weight: Weight of its loss, as the suite scales it.
+        head_parameters: Parameters of its head.
+    """
+
+    name: str
+    type: str
+    source: str
+    num_labels: int | None
+    weight: float
+    head_parameters: int
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """What a run does with one source.
+
+    Attributes:
+        name: Its name.
+        train_rows: Rows to train on.
+        test_rows: Rows to evaluate on.
+        batch_size: Rows of one batch on one device.
+        batches: Draws that one pass over the source takes.
+        longest: Tokens of its longest row; ``None`` where rows are encoded when they are read.
+    """
+
+    name: str
+    train_rows: int
+    test_rows: int
+    batch_size: int
+    batches: int
+    longest: int | None
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Estimate of the memory of one device during training, in bytes.
+
+    Their sum is ``parameters + gradients + optimizer + activations``:
+
+    - ``parameters``: every parameter in its own data type.
+    - ``gradients``: the same for those that are trained.
+    - ``optimizer``: two values in float32 for each trained parameter, as AdamW keeps them.
+    - ``activations``: what the backbone keeps of one forward for its backward, in the data type
+      of the parameters, for the batch that needs most: as many of its longest rows as a batch
+      has, or all batches of a step where they are merged. Counted by running the backbone on
+      the meta device, so that it holds for every architecture; ``None`` where it does not run
+      there.
+
+    Left out: activations of the heads, buffers of single operations, the copies that mixed
+    precision and gradient clipping make, savings by activation checkpointing, the batches
+    themselves, and what the device's libraries take for themselves.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer: int
+    activations: int | None
+
+    @property
+    def total(self) -> int:
+        """The sum of all parts that are known."""
+        return self.parameters + self.gradients + self.optimizer + (self.activations or 0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        tasks: The tasks.
+        sources: The sources.
+        tasks_per_step: Draws that make one step, or ``"all"``.
+        sampler: Name of the sampler; ``None`` where nothing is drawn.
+        batches: ``"separate"`` or ``"merged"``.
+        accumulation: Micro-batches of one step.
+        steps_per_epoch: Optimizer steps of one epoch.
+        epochs: Epochs of the run.
+        steps: Optimizer steps of the run.
+        forwards_per_step: Forward passes of one step on one device.
+        parameters: Parameters of the model.
+        trainable_parameters: Those that are trained.
+        memory: Estimate of the memory of one device.
+    """
+
+    tasks: tuple[TaskPlan, ...]
+    sources: tuple[SourcePlan, ...]
+    tasks_per_step: int | str
+    sampler: str | None
+    batches: str
+    accumulation: int
+    steps_per_epoch: int
+    epochs: float
+    steps: int
+    forwards_per_step: int
+    parameters: int
+    trainable_parameters: int
+    memory: Memory
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        memory = {**asdict(self.memory), "total": self.memory.total}
+        return {**asdict(self), "memory": memory}
+
+
+def make_plan(
+    model: MultiTaskModel,
+    args: MultiTaskTrainingArguments,
+    train: SourceCollection,
+    test: SourceCollection | None = None,
+) -> Plan:
+    """Plan of a run.
+
+    Args:
+        model: The model; one on the meta device will do, and takes no memory.
+        args: The training arguments.
+        train: Rows to train on.
+        test: Rows to evaluate on.
+    """
+    sizes = train.sizes(
+        batch_size=args.train_batch_size,
+        num_slots=args.world_size * args.gradient_accumulation_steps,
+    )
+    steps_per_epoch = step_plan(sizes, args).num_steps
+    steps = args.max_steps
+    if steps <= 0:
+        steps = math.ceil(args.num_train_epochs * steps_per_epoch)
+    draws = len(sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
+    forwards = 1 if args.batches == "merged" else draws
+    return Plan(
+        tasks=tuple(_task_plan(task, model) for task in model.suite),
+        sources=tuple(
+            _source_plan(source, size.num_batches, args.train_batch_size, train, test)
+            for source, size in sizes.items()
+        ),
+        tasks_per_step=args.tasks_per_step,
+        sampler=_sampler_name(args),
+        batches=args.batches,
+        accumulation=args.gradient_accumulation_steps,
+        steps_per_epoch=steps_per_epoch,
+        epochs=steps / steps_per_epoch,
+        steps=steps,
+        forwards_per_step=args.gradient_accumulation_steps * forwards,
+        parameters=_count(model),
+        trainable_parameters=_count(model, trainable=True),
+        memory=_memory(model, args, train),
+    )
+
+
+def _task_plan(task: str, model: MultiTaskModel) -> TaskPlan:
+    spec = model.suite[task]
+    return TaskPlan(
+        name=task,
+        type=spec.type,
+        source=model.suite.source_of(task),
+        num_labels=None if spec.labels is None else len(spec.labels),
+        weight=model.suite.weights[task],
+        head_parameters=_count(model.heads[task]),
+    )
+
+
+def _source_plan(
+    name: str,
+    num_batches: int,
+    batch_size: int,
+    train: SourceCollection,
+    test: SourceCollection | None,
+) -> SourcePlan:
+    source = train.sources[name]
+    lengths = row_lengths(source)
+    return SourcePlan(
+        name=name,
+        train_rows=source.num_rows,
+        test_rows=test.sources[name].num_rows if test is not None else 0,
+        batch_size=source.batch_size or batch_size,
+        batches=num_batches,
+        longest=None if lengths is None else pc.max(lengths).as_py(),
+    )
+
+
+def _sampler_name(args: MultiTaskTrainingArguments) -> str | None:
+    if args.tasks_per_step == "all":
+        return None
+    entry = args.sampler or "proportional"
+    return entry if isinstance(entry, str) else str(entry["name"])
+
+
+def _count(module: nn.Module, *, trainable: bool = False) -> int:
+    return sum(
+        parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad or not trainable
+    )
+
+
+def _memory(
+    model: MultiTaskModel, args: MultiTaskTrainingArguments, train: SourceCollection
+) -> Memory:
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    forwards = largest_forwards(
+        train,
+        args.train_batch_size,
+        draws=None if args.tasks_per_step == "all" else int(args.tasks_per_step),
+        merged=args.batches == "merged",
+    )
+    activations = [saved_bytes(model, inputs) for inputs in forwards]
+    known = [size for size in activations if size is not None]
+    return Memory(
+        parameters=sum(parameter.nbytes for parameter in model.parameters()),
+        gradients=sum(parameter.nbytes for parameter in trained),
+        optimizer=sum(_OPTIMIZER_BYTES * parameter.numel() for parameter in trained),
+        activations=max(known) if len(known) == len(activations) else None,
+    )

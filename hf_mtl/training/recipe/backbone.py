@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a backbone before its weights are loaded."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from hf_mtl._checks import nearest
+from hf_mtl.models import MultiTaskConfig, MultiTaskModel
+from hf_mtl.tasks import TaskSuite
+
+__all__ = ["backbone_config", "load_processing_class", "weightless_model"]
+
+logger = logging.get_logger(__name__)
+
+# Arguments that say where files are, the same for configuration, tokenizer and weights.
+_PLACE = frozenset(
+    {"cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token"}
+    | {"trust_remote_code"}
+)
+# Arguments that `from_pretrained` takes in its `**kwargs`, where a signature does not show them.
+_LOADING = frozenset(
+    {"device_map", "dtype", "experts_implementation", "gguf_file", "key_mapping", "max_memory"}
+    | {"offload_buffers", "offload_folder", "quantization_config", "use_kernels", "variant"}
+)
+
+
+def backbone_config(model: Mapping[str, Any]) -> PreTrainedConfig:
+    """Configuration of the backbone that a recipe names, with the recipe's changes to it.
+
+    Args:
+        model: The section ``model`` of a recipe.
+
+    Raises:
+        TypeError: If something in the section is an argument of nothing.
+        OSError: If there is no such backbone.
+    """
+    given = _without(model, "backbone")
+    config, unused = AutoConfig.from_pretrained(
+        model["backbone"], return_unused_kwargs=True, **given
+    )
+    loading = _LOADING | set(inspect.signature(PreTrainedModel.from_pretrained).parameters)
+    if unknown := [name for name in unused if name not in loading]:
+        with torch.device("meta"):
+            backbone_class = type(AutoModel.from_config(config))
+        building = set(inspect.signature(backbone_class.__init__).parameters) - {"self", "config"}
+        known = [*_PLACE, *loading, *building, *config.to_dict()]
+        for name in unknown:
+            if name not in building:
+                hint = nearest(name, known)
+                raise TypeError(
+                    f"Unknown field {name!r} for a backbone of type {config.model_type!r}."
+                    + (f" Did you mean {hint!r}?" if hint else "")
+                )
+    return config
+
+
+def load_processing_class(model: Mapping[str, Any]) -> Any:
+    """Tokenizer, image processor or processor of the backbone that a recipe names.
+
+    A tokenizer without a padding token, as decoders have it, pads with its end-of-text token.
+
+    Args:
+        model: The section ``model`` of a recipe.
+
+    Raises:
+        OSError: If there is none.
+        ValueError: If it is of no known class.
+    """
+    place = {name: value for name, value in model.items() if name in _PLACE}
+    processing_class = AutoProcessor.from_pretrained(model["backbone"], **place)
+    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    if getattr(tokenizer, "pad_token", "") is None and tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token
+        logger.info(f"The tokenizer has no padding token and pads with {tokenizer.eos_token!r}.")
+    return processing_class
+
+
+def weightless_model(config: PreTrainedConfig, suite: TaskSuite) -> MultiTaskModel:
+    """Model of the right shapes that takes no memory: everything is on the meta device.
+
+    Args:
+        config: Configuration of the backbone.
+        suite: The tasks, with label names.
+
+    Raises:
+        ValueError: If a head does not suit its task or the backbone.
+    """
+    with torch.device("meta"):
+        return MultiTaskModel(MultiTaskConfig(backbone_cfg=config, tasks=suite.to_list()))
+
+
+def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in mapping.items() if key != name}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a recipe whose data is right to a trainer that is ready to train."""
+
+from transformers import set_seed
+
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.plan import Plan, make_plan
+from hf_mtl.training.recipe.backbone import backbone_config, weightless_model
+from hf_mtl.training.recipe.loading import RecipeData
+from hf_mtl.training.recipe.recipe import Recipe
+from hf_mtl.training.trainer import MultiTaskTrainer
+
+__all__ = ["build_model", "build_plan", "build_trainer"]
+
+
+def build_plan(recipe: Recipe, data: RecipeData) -> Plan:
+    """What training the recipe will do; no weight is loaded.
+
+    Args:
+        recipe: The recipe.
+        data: Its data, from ``load_data``.
+    """
+    model = weightless_model(backbone_config(recipe.model), data.suite)
+    args = MultiTaskTrainingArguments(**recipe.arguments)
+    return make_plan(model, args, data.train, data.test)
+
+
+def build_model(recipe: Recipe, data: RecipeData) -> MultiTaskModel:
+    """Model with the pretrained weights of the recipe's backbone and a new head for each task.
+
+    New heads are drawn at random, from the recipe's seed.
+    """
+    arguments = dict(recipe.model)
+    set_seed(int(recipe.arguments.get("seed", MultiTaskTrainingArguments.seed)))
+    return MultiTaskModel.from_backbone(
+        arguments.pop("backbone"),
+        data.suite,
+        processing_class=data.processing_class,
+        **arguments,
+    )
+
+
+def build_trainer(
+    recipe: Recipe, data: RecipeData, model: MultiTaskModel | None = None
+) -> MultiTaskTrainer:
+    """Trainer of a recipe.
+
+    Args:
+        recipe: The recipe.
+        data: Its data, from ``load_data``.
+        model: The model to train or to evaluate; ``None``: a new one on the recipe's backbone.
+    """
+    return MultiTaskTrainer(
+        model=model if model is not None else build_model(recipe, data),
+        args=MultiTaskTrainingArguments(**recipe.arguments),
+        train_dataset=data.train,
+        eval_dataset=data.test,
+        processing_class=data.processing_class,
+    )

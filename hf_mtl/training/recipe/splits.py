@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which split of a source is trained on, and which is evaluated on."""
+
+from dataclasses import dataclass
+
+from datasets import Dataset, DatasetDict
+from datasets.exceptions import DatasetsError
+
+from hf_mtl.data import load_source
+from hf_mtl.training.recipe.sources import NO_SPLIT, SourceEntry
+
+__all__ = ["EVAL_SPLITS", "Splits", "load_splits"]
+
+EVAL_SPLITS = ("test", "validation", "dev", "eval")
+"""Splits to evaluate on, the first that a source has, where the recipe does not name one."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Raw rows of one source.
+
+    Attributes:
+        train: Rows to train on.
+        test: Rows to evaluate on; ``None`` if the recipe says that there are none.
+        train_name: Name of the split to train on.
+        test_name: Name of the split to evaluate on.
+    """
+
+    train: Dataset
+    test: Dataset | None
+    train_name: str
+    test_name: str
+
+
+def load_splits(entry: SourceEntry) -> Splits:
+    """Rows of a source in the splits that the recipe means.
+
+    Args:
+        entry: What the recipe says of the source.
+
+    Raises:
+        ValueError: If the data cannot be read, or have no such split.
+        OSError: If the data are not there.
+    """
+    try:
+        splits = load_source(entry.data)
+    except DatasetsError as error:
+        # What really happened, such as a line of a file that cannot be parsed, is the cause.
+        raise ValueError(f"The data cannot be read: {error.__cause__ or error}") from error
+    if entry.train_split not in splits:
+        raise ValueError(
+            f"There is no split {entry.train_split!r} to train on, only {list(splits)}. "
+            "Name the one you mean in `train_split`."
+        )
+    test_name = entry.eval_split or _usual_eval_split(entry, splits)
+    if test_name != NO_SPLIT and test_name not in splits:
+        raise ValueError(
+            f"There is no split {test_name!r} to evaluate on, only {list(splits)}. "
+            "Correct `eval_split`."
+        )
+    test = None if test_name == NO_SPLIT else splits[test_name]
+    return Splits(splits[entry.train_split], test, entry.train_split, test_name)
+
+
+def _usual_eval_split(entry: SourceEntry, splits: DatasetDict) -> str:
+    for name in EVAL_SPLITS:
+        if name in splits and name != entry.train_split:
+            return name
+    raise ValueError(
+        f"There is no split to evaluate on, only {list(splits)}. Cut one off with "
+        f"`split: {{test_size: 0.1, seed: 0}}`, name one in `eval_split`, or write "
+        f"`eval_split: {NO_SPLIT}` to do without."
+    )

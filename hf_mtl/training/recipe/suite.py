@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The section ``tasks`` of a recipe, read into a suite."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from hf_mtl._checks import unknown_name
+from hf_mtl.evaluation import check_metrics
+from hf_mtl.models.heads import check_heads
+from hf_mtl.tasks import TaskSpec, TaskSuite
+from hf_mtl.training.recipe.problems import Problems
+from hf_mtl.training.recipe.sections import known_fields, mapping_at
+
+__all__ = ["read_suite"]
+
+_FIELDS = tuple(field.name for field in fields(TaskSpec))
+
+
+def read_suite(
+    tasks: Mapping[str, Any], sources: Mapping[str, object], problems: Problems
+) -> TaskSuite | None:
+    """Suite of the tasks that are right, ``None`` if no task is.
+
+    Each task is added alone, so that a wrong one is noted and the others are judged all the same.
+
+    Args:
+        tasks: The section ``tasks``.
+        sources: All sources by name.
+        problems: Where problems are noted.
+    """
+    if not tasks:
+        problems.add(
+            "tasks", "There must be at least one task. Write `tasks: {name: {type: ...}}`."
+        )
+    right: dict[str, TaskSpec] = {}
+    for name, section in tasks.items():
+        path = f"tasks.{name}"
+        spec = _read_spec(name, section, problems)
+        _check_source(path, name, section, sources, problems)
+        if spec is None:
+            continue
+        with problems.at(path):
+            unweighted = {task: other.replace(weight=1.0) for task, other in right.items()}
+            TaskSuite({**unweighted, name: spec.replace(weight=1.0)})
+            right[name] = spec
+    if right:
+        with problems.at("tasks"):
+            return TaskSuite(right)
+    return None
+
+
+def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | None:
+    """Task from its mapping; fields that are wrong are noted one by one."""
+    path = f"tasks.{name}"
+    before = len(problems.found)
+    given = known_fields(path, mapping_at(path, section, problems), (*_FIELDS, "data"), problems)
+    given.pop("data", None)
+    if "type" not in given:
+        problems.add(path, "A task must have a `type`, such as `type: text-classification`.")
+        return None
+    with problems.at(f"{path}.type"):
+        bare = TaskSpec.from_dict({"type": given["type"]})
+        # A name that is refused must not be refused again with every field.
+        usable_name = "task"
+        with problems.at(path):
+            TaskSuite({name: bare})
+            usable_name = name
+        for field, value in given.items():
+            with problems.at(f"{path}.{field}"):
+                _check(usable_name, TaskSpec.from_dict({"type": given["type"], field: value}))
+    if len(problems.found) > before:
+        return None
+    return TaskSpec.from_dict(given)
+
+
+def _check(name: str, spec: TaskSpec) -> None:
+    """Raises unless metrics and head are there and suit the task."""
+    # Weights are judged when all tasks are there: one of them may be 0, but not all.
+    alone = TaskSuite({name: spec.replace(weight=1.0)})
+    check_metrics(alone)
+    check_heads(alone)
+
+
+def _check_source(
+    path: str,
+    name: str,
+    section: object,
+    sources: Mapping[str, object],
+    problems: Problems,
+) -> None:
+    """Notes a task that has no rows, or rows twice."""
+    if not isinstance(section, Mapping):
+        return
+    source = section.get("source")
+    if source is not None and not isinstance(source, str):
+        problems.add(
+            f"{path}.source", f"`source` must be the name of a source, but got {source!r}."
+        )
+    elif source is not None and "data" in section and source != name:
+        problems.add(
+            path, f"A task has `data` or `source`, not both, but got `source: {source}` as well."
+        )
+    elif source is not None and source not in sources:
+        problems.add(f"{path}.source", unknown_name("source", source, sources))
+    elif source is None and name not in sources:
+        problems.add(
+            path,
+            "The task has no rows. Give it `data: {path: ...}`, or `source:` with a name that "
+            "stands in `sources`.",
+        )

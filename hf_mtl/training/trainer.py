@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Trainer of transformers, for several tasks."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import EvalPrediction, Trainer, TrainerCallback, set_seed
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
+
+from hf_mtl.data import SourceCollection, eval_dataloader, find_labels, prepare, train_dataloader
+from hf_mtl.evaluation import collect, task_metrics
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.tasks import TaskSuite
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.checkpoint import check_complete, check_output_folder
+from hf_mtl.training.checks import check_construction, set_best_metric_direction
+from hf_mtl.training.loss_log import LossLog
+from hf_mtl.training.mixture import step_plan
+from hf_mtl.training.step import StepScale, has_labels, step_scale, total_loss
+
+__all__ = ["MultiTaskTrainer"]
+
+ComputeMetrics = Callable[[EvalPrediction], dict[str, float]]
+
+
+class MultiTaskTrainer(Trainer):
+    """Trains one model on several tasks, and reports each of them.
+
+    Everything a user of ``Trainer`` knows works as there. What is overridden, and why:
+
+    ==========================  ==============================================  =================
+    hook                        why                                             done by
+    ==========================  ==============================================  =================
+    ``get_train_dataloader``    draws of several sources, in an order that is   ``data``
+                                a pure function of seed and epoch
+    ``get_eval_dataloader``     all sources in one loader                       ``data``
+    ``get_test_dataloader``     the same                                        ``data``
+    ``get_batch_samples``       denominators of the whole step                  ``step``
+    ``training_step``           one backward for each forward                   ``Trainer``
+    ``compute_loss``            one loss a task, then one number                ``step``
+    ``evaluate``, ``predict``   raw data sets, keyed by source                  ``data``
+    ``evaluation_loop``         metrics of each task                            ``evaluation``
+    ``log``                     the loss of each task                           ``loss_log``
+    ``floating_point_ops``      batches of several forwards                     ``Trainer``
+    ``train``                   no run is overwritten by chance                 ``checkpoint``
+    ``_run_epoch``              the sampler learns the epoch on resume, too     ``data``
+    ``_load_from_checkpoint``   a partial load is refused                       ``checkpoint``
+    ``_load_best_model``        a partial load is refused                       ``checkpoint``
+    ==========================  ==============================================  =================
+
+    Args:
+        model: The model. Label names that it lacks are found in the training data.
+        args: The arguments.
+        train_dataset: A data set for each source; a task on a source of its own has its name.
+        eval_dataset: Likewise, for evaluation.
+        processing_class: Tokenizer, image processor or processor. ``None``: the model's.
+        model_init: Called for a new model at each ``train`` instead of ``model``.
+        compute_metrics: More metrics for some tasks, by task: each gets an ``EvalPrediction``
+            with lists of predictions and references, and gives names and values.
+        callbacks: As in ``Trainer``.
+        optimizers: As in ``Trainer``.
+
+    Raises:
+        ValueError: If data, model and arguments do not fit each other, or something is asked for
+            that would not happen.
+        KeyError: If a metric is unknown.
+
+    Source:
+        Extends ``transformers.Trainer``; weights and denominators as in ``docs/how-a-step-works``.
+    """
+
+    # Losses are means over the whole step already, so upstream must not divide them again.
+    loss_is_scaled_for_ga = True
+
+    args: MultiTaskTrainingArguments
+    model: MultiTaskModel
+
+    def __init__(
+        self,
+        model: MultiTaskModel | None = None,
+        args: MultiTaskTrainingArguments | None = None,
+        train_dataset: Mapping[str, Dataset] | None = None,
+        eval_dataset: Mapping[str, Dataset] | None = None,
+        processing_class: Any = None,
+        model_init: Callable[..., MultiTaskModel] | None = None,
+        compute_metrics: Mapping[str, ComputeMetrics] | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+        optimizers: tuple[Any, Any] = (None, None),
+    ) -> None:
+        args = args or MultiTaskTrainingArguments(output_dir="tmp_trainer")
+        if not isinstance(args, MultiTaskTrainingArguments):
+            raise TypeError(
+                f"`args` must be `MultiTaskTrainingArguments`, but got {type(args).__name__}. It "
+                f"takes the same arguments."
+            )
+        self._task_metrics = dict(compute_metrics or {})
+        self._loss_log = LossLog()
+
+        def complete(built: MultiTaskModel) -> MultiTaskModel:
+            return _with_labels(built, train_dataset, args.seed)
+
+        super().__init__(
+            model=None if model is None else complete(model),
+            args=args,
+            train_dataset=train_dataset,  # prepared below, when the label names are known
+            eval_dataset=eval_dataset,
+            processing_class=processing_class or getattr(model, "processing_class", None),
+            model_init=model_init and _then(model_init, complete),
+            callbacks=callbacks,
+            optimizers=optimizers,
+        )
+        check_construction(args, self.suite, self._task_metrics)
+        set_best_metric_direction(args, self.suite, self._task_metrics)
+        self.processing_class = self.processing_class or self.model.processing_class
+        self.model.processing_class = self.processing_class
+        self.train_dataset = self._prepared(train_dataset, "train")
+        self.eval_dataset = self._prepared(eval_dataset, "evaluation")
+
+    @property
+    def suite(self) -> TaskSuite:
+        """The tasks of the model."""
+        suite: TaskSuite = self.accelerator.unwrap_model(self.model).suite
+        return suite
+
+    # Data
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Loader of micro-batches, in the order of the step plan."""
+        collection = self._prepared(self.train_dataset, "train")
+        if collection is None:
+            raise ValueError("`train_dataset` must be given to train, but got None.")
+        sizes = collection.sizes(
+            batch_size=self._train_batch_size,
+            num_slots=self.args.world_size * self.args.gradient_accumulation_steps,
+        )
+        return train_dataloader(
+            collection,
+            step_plan(sizes, self.args),
+            merged=self.args.batches == "merged",
+            **self._loader_settings(),
+        )
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Loader of all rows of all sources, in order."""
+        datasets = self.eval_dataset if eval_dataset is None else eval_dataset
+        collection = self._prepared(datasets, "evaluation")
+        if collection is None:
+            raise ValueError("`eval_dataset` must be given to evaluate, but got None.")
+        return eval_dataloader(
+            collection,
+            batch_size=self.args.eval_batch_size,
+            **self._loader_settings(),
+        )
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
+        """Loader of all rows of all sources, in order."""
+        return self.get_eval_dataloader(self._prepared(test_dataset, "test"))
+
+    def _prepared(self, datasets: Any, split: str) -> SourceCollection | None:
+        if datasets is None or isinstance(datasets, SourceCollection):
+            return datasets
+        return prepare(self.suite, datasets, self.processing_class, split=split)
+
+    def _loader_settings(self) -> dict[str, Any]:
+        return {
+            "num_workers": self.args.dataloader_num_workers,
+            "pin_memory": self.args.dataloader_pin_memory and torch.cuda.is_available(),
+            "prefetch_factor": self.args.dataloader_prefetch_factor,
+            "persistent_workers": self.args.dataloader_persistent_workers,
+        }
+
+    def _run_epoch(self, *args: Any, **settings: Any) -> Any:
+        # Upstream sets the epoch after it has wrapped the loader to skip to the position of a
+        # checkpoint, where the call no longer reaches the sampler.
+        settings["train_dataloader"].batch_sampler.set_epoch(settings["epoch"])
+        return super()._run_epoch(*args, **settings)
+
+    # One step
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Any]:
+        """Micro-batches of a step, and its ``StepScale``, which upstream hands on to our hooks."""
+        micro_batches = list(islice(epoch_iterator, num_batches))
+        scale = step_scale(micro_batches, self.suite.weights)
+        self._loss_log.start_step(scale.num_labelled)
+        return micro_batches, scale
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """One backward for each forward of a micro-batch; the total over them, detached."""
+        total = torch.zeros((), device=self.args.device)
+        for forward in inputs["forwards"]:
+            if has_labels(forward):
+                total += super().training_step(model, forward, num_items_in_batch)
+        return total
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Share of one forward in the total of the step."""
+        scale: StepScale = num_items_in_batch
+        outputs = model(
+            **inputs["inputs"],
+            labels=inputs["labels"],
+            rows=inputs["rows"],
+            denominators=scale.num_labelled,
+        )
+        self._loss_log.add(outputs.losses)
+        total = total_loss(outputs.losses, scale.weights)
+        return (total, outputs) if return_outputs else total
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Estimate for all forwards of a micro-batch, as upstream makes it for one."""
+        return sum(
+            super(MultiTaskTrainer, self).floating_point_ops(forward["inputs"])
+            for forward in inputs["forwards"]
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs, with the loss of each task beside the total."""
+        if "loss" in logs:
+            logs |= {f"loss/{task}": loss for task, loss in self._loss_log.pop().items()}
+        super().log(logs, start_time)
+
+    # Evaluation
+
+    def evaluate(
+        self,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Metrics of every task: ``eval_{task}_{metric}``, ``eval_loss`` and ``eval_mean``.
+
+        Args:
+            eval_dataset: A data set for each source. ``None``: the one given at construction.
+            ignore_keys: Not used; here for the signature of ``Trainer``.
+            metric_key_prefix: Prefix of the keys in place of ``eval``.
+        """
+        prepared = self._prepared(eval_dataset, "evaluation")
+        return super().evaluate(prepared, ignore_keys, metric_key_prefix)
+
+    def predict(
+        self,
+        test_dataset: Any,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "test",
+    ) -> PredictionOutput:
+        """Predictions and references by task, and metrics as ``evaluate`` gives them.
+
+        Args:
+            test_dataset: A data set for each source.
+            ignore_keys: Not used; here for the signature of ``Trainer``.
+            metric_key_prefix: Prefix of the keys.
+        """
+        prepared: Any = self._prepared(test_dataset, "test")
+        return super().predict(prepared, ignore_keys, metric_key_prefix)
+
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader[Any],
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """One pass over all sources; every task is measured by its own metrics."""
+        del description, prediction_loss_only, ignore_keys
+        self.callback_handler.eval_dataloader = dataloader
+        collected = collect(
+            self.model, self._on_device(dataloader), forward_context=self.accelerator.autocast
+        )
+        metrics = task_metrics(self.suite, collected, metric_key_prefix)
+        for task, compute_metrics in self._task_metrics.items():
+            predictions: Any = _arrays(collected[task].predictions)
+            values = compute_metrics(
+                EvalPrediction(predictions, _arrays(collected[task].references))
+            )
+            metrics |= {
+                f"{metric_key_prefix}_{task}_{name}": value for name, value in values.items()
+            }
+        predicted: Any = {task: found.predictions for task, found in collected.items()}
+        references: Any = {task: found.references for task, found in collected.items()}
+        dataset: Any = dataloader.dataset
+        return EvalLoopOutput(predicted, references, metrics, num_samples=len(dataset))
+
+    def _on_device(self, dataloader: DataLoader[Any]) -> Iterator[Any]:
+        for micro_batch in dataloader:
+            yield self._prepare_inputs(micro_batch)
+            self.control = self.callback_handler.on_prediction_step(
+                self.args, self.state, self.control
+            )
+
+    # Runs and checkpoints
+
+    def train(
+        self,
+        resume_from_checkpoint: str | bool | None = None,
+        trial: Any = None,
+        ignore_keys_for_eval: list[str] | None = None,
+    ) -> TrainOutput:
+        """Trains, from the start or from a checkpoint.
+
+        Args:
+            resume_from_checkpoint: A checkpoint's folder, or ``True`` for the last one in
+                ``output_dir``.
+            trial: As in ``Trainer``.
+            ignore_keys_for_eval: As in ``Trainer``.
+
+        Raises:
+            ValueError: If ``output_dir`` holds another run, or a checkpoint does not fit.
+        """
+        is_first_run = trial is None and self.state.global_step == 0
+        if not resume_from_checkpoint and is_first_run and self.args.should_save:
+            folder = str(self.args.output_dir)
+            check_output_folder(folder, is_overwriting=self.args.overwrite_output_dir)
+        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        check_complete(resume_from_checkpoint, self.model if model is None else model)
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        check_complete(str(self.state.best_model_checkpoint), self.model)
+        super()._load_best_model()
+
+
+def _with_labels(
+    model: MultiTaskModel, datasets: Mapping[str, Dataset] | None, seed: int
+) -> MultiTaskModel:
+    """The model, with heads for the tasks whose label names have to be found in data."""
+    tasks = [task for task, spec in model.suite.items() if spec.needs_labels]
+    if tasks and datasets is None:
+        raise ValueError(
+            f"`train_dataset` must be given to find the label names of {tasks}, but got None. "
+            f"Give them in `TaskSpec(labels=...)`."
+        )
+    if tasks and datasets is not None:
+        found = find_labels(model.suite, datasets)
+        set_seed(seed)  # new heads are drawn at random
+        model.set_labels({task: found[task].known_labels(task) for task in tasks})
+    return model
+
+
+def _then(
+    model_init: Callable[..., MultiTaskModel], complete: Callable[[MultiTaskModel], MultiTaskModel]
+) -> Callable[..., MultiTaskModel]:
+    """Both, one after the other, with the signature of the first, which upstream looks at."""
+
+    @functools.wraps(model_init)
+    def build(*trial: Any) -> MultiTaskModel:
+        return complete(model_init(*trial))
+
+    return build
+
+
+def _arrays(rows: list[Any]) -> Any:
+    """An array, as users of ``compute_metrics`` expect; rows of unequal length stay lists."""
+    return rows if rows and isinstance(rows[0], list) else np.asarray(rows)

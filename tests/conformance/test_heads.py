@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Laws of every head, on every family of backbones that the native head is promised for."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+from transformers import (
+    AlbertConfig,
+    AutoModel,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    GPT2Config,
+    LlamaConfig,
+    MistralConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    PreTrainedConfig,
+    Qwen3Config,
+    RobertaConfig,
+    ViTConfig,
+)
+
+from hf_mtl.models import HEADS, LOSSES, MultiTaskModel
+from hf_mtl.models.losses import CrossEntropy
+from hf_mtl.models.pooling import POOLINGS
+from hf_mtl.tasks import TaskSpec, TaskSuite
+
+PAD = 0
+NUM_ROWS, LENGTH, VOCABULARY = 4, 6, 50
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+TEXT: dict[str, Any] = {**SIZES, "vocab_size": VOCABULARY, "pad_token_id": PAD}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+SPECIAL = {"bos_token_id": 1, "eos_token_id": 2}
+
+CONFIG_BY_FAMILY: dict[str, Callable[[], PreTrainedConfig]] = {
+    "bert": lambda: BertConfig(**TEXT, **NO_DROPOUT),
+    "roberta": lambda: RobertaConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
+    "distilbert": lambda: DistilBertConfig(
+        dim=16, n_layers=2, n_heads=2, hidden_dim=32, vocab_size=VOCABULARY, dropout=0.0,
+        attention_dropout=0.0, seq_classif_dropout=0.0, pad_token_id=PAD,
+    ),
+    "deberta-v2": lambda: DebertaV2Config(
+        **TEXT, **NO_DROPOUT, pooler_hidden_size=16, relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+    ),
+    "modernbert": lambda: ModernBertConfig(
+        **TEXT, **SPECIAL, cls_token_id=1, sep_token_id=2, classifier_pooling="mean"
+    ),
+    "electra": lambda: ElectraConfig(**TEXT, **NO_DROPOUT, embedding_size=8),
+    "albert": lambda: AlbertConfig(
+        **TEXT, **NO_DROPOUT, **SPECIAL, embedding_size=8, classifier_dropout_prob=0.0
+    ),
+    "mpnet": lambda: MPNetConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
+    "gpt2": lambda: GPT2Config(
+        n_embd=16, n_layer=2, n_head=2, vocab_size=VOCABULARY, embd_pdrop=0.0, attn_pdrop=0.0,
+        resid_pdrop=0.0, classifier_dropout=0.0, **SPECIAL,
+    ),
+    "llama": lambda: LlamaConfig(
+        **SIZES, **SPECIAL, num_key_value_heads=1, vocab_size=VOCABULARY, classifier_dropout=0.0
+    ),
+    "qwen3": lambda: Qwen3Config(
+        **SIZES, **SPECIAL, num_key_value_heads=1, head_dim=8, vocab_size=VOCABULARY,
+        classifier_dropout=0.0,
+    ),
+    "mistral": lambda: MistralConfig(
+        **SIZES, **SPECIAL, num_key_value_heads=1, vocab_size=VOCABULARY, classifier_dropout=0.0
+    ),
+    "vit": lambda: ViTConfig(
+        **SIZES, **NO_DROPOUT, image_size=8, patch_size=4, num_channels=1
+    ),
+}  # fmt: skip
+FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
+    f"pooled-{pooling}": {"name": "pooled", "pooling": pooling, "dropout": 0.0}
+    for pooling in POOLINGS
+}
+
+
+# Families that compute norms or rotary positions in float32 whatever the dtype of the model.
+PARTLY_FLOAT32 = {"llama", "mistral", "modernbert", "qwen3"}
+
+
+def suite(family: str) -> TaskSuite:
+    """Tasks of every type that a family has a native head for."""
+    if family == "vit":
+        return TaskSuite(
+            {
+                "digit": TaskSpec("image-classification", labels=("0", "1", "2")),
+                # Names that occur in weight names too, which older checkpoints of ViT rename.
+                "encoder": TaskSpec("image-classification", labels=("a", "b")),
+                "layer": TaskSpec("image-classification", labels=("a", "b")),
+            }
+        )
+    return TaskSuite(
+        {
+            "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
+            "valence": TaskSpec("regression"),
+            "parts": TaskSpec("token-classification", labels=("O", "X")),
+        }
+    )
+
+
+def build(family: str, tasks: TaskSuite | None = None) -> MultiTaskModel:
+    """Model with random weights, in evaluation mode."""
+    config = CONFIG_BY_FAMILY[family]()
+    if getattr(config, "pad_token_id", PAD) is None:
+        config.pad_token_id = PAD
+    return MultiTaskModel.from_backbone(AutoModel.from_config(config), tasks or suite(family))
+
+
+def batch(family: str) -> dict[str, Tensor]:
+    """Four rows: two without padding, one padded on the right, one on the left."""
+    if family == "vit":
+        return {"pixel_values": torch.randn(NUM_ROWS, 1, 8, 8)}
+    input_ids = torch.randint(3, VOCABULARY, (NUM_ROWS, LENGTH))
+    attention_mask = torch.ones_like(input_ids)
+    attention_mask[2, -2:] = 0
+    attention_mask[3, :2] = 0
+    return {
+        "input_ids": input_ids.masked_fill(attention_mask == 0, PAD),
+        "attention_mask": attention_mask,
+    }
+
+
+def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
+    """Labels of every row, and in a task on words of every position but the first."""
+    labels: dict[str, Tensor] = {}
+    for task, spec in tasks.items():
+        kind = spec.task_type.label_kind
+        if not kind.has_names:
+            labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
+        elif kind.per_token:
+            labels[task] = torch.arange(NUM_ROWS * LENGTH).view(NUM_ROWS, LENGTH) % 2
+            labels[task][:, 0] = -100
+        else:
+            labels[task] = torch.tensor([0, 1, 1, 0])
+    return labels
+
+
+def missing_labels(labels: Tensor) -> Tensor:
+    """Labels of the same kind, all of them missing."""
+    return torch.full_like(labels, torch.nan if labels.is_floating_point() else -100)
+
+
+def assert_fitting_lowers_the_loss(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> None:
+    """Some steps on one batch lower every task's loss."""
+    labels = some_labels(model.suite)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    before = model(labels=labels, **inputs).losses
+    for _ in range(20):
+        optimizer.zero_grad()
+        sum(model(labels=labels, **inputs).losses.values()).backward()
+        optimizer.step()
+    after = model(labels=labels, **inputs).losses
+    for task in labels:
+        assert after[task] < 0.95 * before[task], task
+
+
+def assert_ignored_labels_change_nothing(
+    model: MultiTaskModel, inputs: Mapping[str, Tensor]
+) -> None:
+    """A row without labels counts neither in the sum nor in the number of a loss."""
+    labels = some_labels(model.suite)
+    for task in labels:
+        without_last = labels[task].clone()
+        without_last[-1] = missing_labels(without_last[-1])
+        loss = model(labels={task: without_last}, **inputs).losses[task]
+        rows = {task: torch.arange(NUM_ROWS - 1)}
+        expected = model(labels={task: labels[task][:-1]}, rows=rows, **inputs).losses[task]
+        assert_close(loss, expected, msg=task)
+        assert task not in model(labels={task: missing_labels(labels[task])}, **inputs).losses
+
+
+def assert_same_after_reload(
+    model: MultiTaskModel, inputs: Mapping[str, Tensor], folder: Path
+) -> None:
+    """Saving and loading gives the same bits."""
+    model.save_pretrained(folder)
+    loaded = MultiTaskModel.from_pretrained(folder)
+    assert loaded.suite == model.suite
+    for task, logits in model(**inputs).logits.items():
+        assert torch.equal(loaded(**inputs).logits[task], logits), task
+
+
+def assert_rows_do_not_meet(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> None:
+    """Rows in another order give the same logits in that order."""
+    order = torch.tensor([2, 0, 3, 1])
+    permuted = model(**{name: value[order] for name, value in inputs.items()}).logits
+    for task, logits in model(**inputs).logits.items():
+        assert_close(permuted[task], logits[order], msg=task)
+
+
+def assert_gradients_stay_apart(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> None:
+    """The loss of a task reaches its own head and no other."""
+    for task, labels in some_labels(model.suite).items():
+        model.zero_grad()
+        model(tasks=list(model.suite), labels={task: labels}, **inputs).losses[task].backward()
+        reached = {
+            name
+            for name, head in model.heads.items()
+            if any(parameter.grad is not None for parameter in head.parameters())
+        }
+        assert reached == {task}
+
+
+@pytest.fixture(params=sorted(CONFIG_BY_FAMILY))
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=sorted(FORMS))
+def model(request: pytest.FixtureRequest) -> MultiTaskModel:
+    """BERT with heads of one form, on tasks that the form suits."""
+    entry = FORMS[request.param]
+    tasks = {"topic": TaskSpec("text-classification", labels=("a", "b", "c"), head=entry)}
+    tasks["valence"] = TaskSpec("regression", head=entry)
+    return build("bert", TaskSuite(tasks))
+
+
+@pytest.fixture
+def planted() -> Iterator[MultiTaskModel]:
+    """A model for faults to be planted in."""
+    return build("bert")
+
+
+def test_fitting_one_batch_lowers_the_loss_of_every_form_of_head(model):
+    assert_fitting_lowers_the_loss(model, batch("bert"))
+
+
+def test_ignored_labels_change_nothing_in_any_form_of_head(model):
+    assert_ignored_labels_change_nothing(model, batch("bert"))
+
+
+def test_every_form_of_head_is_the_same_after_reload(model, tmp_path):
+    assert_same_after_reload(model, batch("bert"), tmp_path)
+
+
+def test_rows_do_not_meet_in_any_form_of_head(model):
+    assert_rows_do_not_meet(model, batch("bert"))
+
+
+def test_gradients_stay_apart_in_every_form_of_head(model):
+    assert_gradients_stay_apart(model, batch("bert"))
+
+
+def test_fitting_one_batch_lowers_the_loss_on_every_family(family):
+    assert_fitting_lowers_the_loss(build(family), batch(family))
+
+
+def test_ignored_labels_change_nothing_on_any_family(family):
+    assert_ignored_labels_change_nothing(build(family), batch(family))
+
+
+def test_every_family_is_the_same_after_reload(family, tmp_path):
+    assert_same_after_reload(build(family), batch(family), tmp_path)
+
+
+def test_rows_do_not_meet_on_any_family(family):
+    assert_rows_do_not_meet(build(family), batch(family))
+
+
+def test_gradients_stay_apart_on_every_family(family):
+    assert_gradients_stay_apart(build(family), batch(family))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_to_single_task_gives_the_same_bits_on_every_family(family, dtype):
+    model = build(family).to(dtype)
+    inputs = {
+        name: value.to(dtype) if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    logits = model(**inputs).logits
+    for task in model.suite:
+        single = model.to_single_task(task)
+        assert type(single).__module__.startswith("transformers.models."), task
+        assert torch.equal(single(**inputs).logits, logits[task]), task
+
+
+def test_merged_rows_give_the_losses_and_gradients_of_separate_batches(family):
+    model = build(family).double()
+    inputs = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    labels = some_labels(model.suite)
+    rows = dict(zip(labels, map(torch.tensor, ([2, 0], [1], [3, 2, 0])), strict=True))
+    own = {task: labels[task][rows[task]] for task in labels}
+
+    merged = model(labels=own, rows=rows, **inputs).losses
+    merged_gradients = gradients(model, merged)
+    separate = {
+        task: model(
+            labels={task: own[task]}, **{name: value[rows[task]] for name, value in inputs.items()}
+        ).losses[task]
+        for task in labels
+    }
+    assert_close(merged, separate, rtol=1e-9, atol=1e-12)
+    tolerance = (
+        {"rtol": 1e-4, "atol": 1e-6} if family in PARTLY_FLOAT32 else {"rtol": 1e-9, "atol": 1e-12}
+    )
+    assert_close(merged_gradients, gradients(model, separate), **tolerance)
+
+
+def gradients(model: MultiTaskModel, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradient of the sum of the losses by parameter."""
+    model.zero_grad()
+    sum(losses.values()).backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def test_a_head_that_cannot_learn_is_caught(planted):
+    planted.heads["topic"].register_forward_hook(lambda head, given, logits: 0 * logits)
+    with pytest.raises(AssertionError, match="topic"):
+        assert_fitting_lowers_the_loss(planted, batch("bert"))
+
+
+def test_a_loss_that_counts_ignored_labels_is_caught(planted, monkeypatch):
+    class Counting(CrossEntropy):
+        def total(self, logits: Tensor, labels: Tensor) -> Tensor:
+            return super().total(logits, labels.clamp(min=0))
+
+    monkeypatch.setitem(LOSSES._class_by_name, "cross_entropy", Counting)
+    with pytest.raises(AssertionError, match="topic"):
+        assert_ignored_labels_change_nothing(planted, batch("bert"))
+
+
+def test_a_head_with_unsaved_state_is_caught(planted, tmp_path):
+    planted.heads["parts"].register_forward_hook(lambda head, given, logits: 2 * logits)
+    with pytest.raises(AssertionError, match="parts"):
+        assert_same_after_reload(planted, batch("bert"), tmp_path)
+
+
+def test_a_head_that_mixes_rows_is_caught(planted):
+    planted.heads["valence"].register_forward_hook(lambda head, given, logits: logits.cumsum(0))
+    with pytest.raises(AssertionError, match="valence"):
+        assert_rows_do_not_meet(planted, batch("bert"))
+
+
+def test_a_head_that_uses_another_head_is_caught(planted):
+    other = planted.heads["parts"].model.classifier.bias
+    planted.heads["topic"].register_forward_hook(lambda head, given, logits: logits + other.sum())
+    with pytest.raises(AssertionError):
+        assert_gradients_stay_apart(planted, batch("bert"))

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Laws that every task type keeps: its parts exist and fit each other."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+import transformers
+
+from hf_mtl.evaluation import METRICS
+from hf_mtl.models import HEADS, LOSSES
+from hf_mtl.tasks import INPUTS, LABELS, TASK_TYPES, TaskSpec, TaskType, num_labelled
+
+
+def broken_laws(task_type: TaskType) -> list[str]:
+    """Laws that a task type breaks, in words."""
+    named = {
+        "inputs": (task_type.inputs, INPUTS),
+        "labels": (task_type.labels, LABELS),
+        "head": (task_type.head, HEADS),
+        "loss": (task_type.loss, LOSSES),
+        **{f"metrics[{i}]": (name, METRICS) for i, name in enumerate(task_type.metrics)},
+    }
+    broken = [
+        f"{part} is unknown" for part, (name, known) in named.items() if name not in known.names()
+    ]
+    if broken:
+        return broken
+    if not hasattr(transformers, task_type.auto_model):
+        broken.append("auto_model is no class of transformers")
+    kind = task_type.label_kind
+    broken += [
+        f"metric {name} does not measure {task_type.labels}"
+        for name in task_type.metrics
+        if task_type.labels not in METRICS.get(name).label_kinds
+    ]
+    if kind.per_token != (task_type.level == "token"):
+        broken.append("level and labels disagree")
+    if kind.needs_words and "text" not in task_type.input_kind.roles:
+        broken.append("labels of words without text")
+    return broken
+
+
+@pytest.fixture(params=TASK_TYPES.names())
+def task_type(request):
+    return TASK_TYPES.build(request.param)
+
+
+def test_all_parts_exist_and_fit(task_type):
+    assert broken_laws(task_type) == []
+
+
+def test_a_type_whose_parts_do_not_fit_is_caught():
+    class Misfit(TaskType):
+        inputs: ClassVar[str] = "image"
+        labels: ClassVar[str] = "token_class"
+        auto_model: ClassVar[str] = "AutoModelForNothing"
+        loss: ClassVar[str] = "cross_entropy"
+        metrics: ClassVar[tuple[str, ...]] = ("pearson",)
+
+    assert broken_laws(Misfit()) == [
+        "auto_model is no class of transformers",
+        "metric pearson does not measure token_class",
+        "level and labels disagree",
+        "labels of words without text",
+    ]
+
+
+def test_a_spec_of_the_type_survives_a_round_trip(task_type):
+    spec = TaskSpec(TASK_TYPES.name_of(type(task_type)))
+    assert TaskSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_missing_labels_are_not_counted(task_type):
+    kind = task_type.label_kind
+    names = {"labels": ("0", "1")} if kind.has_names else {}
+    spec = TaskSpec(TASK_TYPES.name_of(type(task_type)), **names)
+    words = {"words": [["w"]] * 3, "word_ids": [[0]] * 3}
+    values = [[1], None, [None]] if kind.per_token else [1, None, None]
+    encoded = kind.encode(values, spec, task="t", **(words if kind.needs_words else {}))
+    assert num_labelled(kind.collate(encoded, 1, "right")) == 1
+
+
+def test_answers_are_one_a_row(task_type):
+    kind = task_type.label_kind
+    names = {"labels": ("a", "b", "c")} if kind.has_names else {}
+    spec = TaskSpec(TASK_TYPES.name_of(type(task_type)), **names)
+    shape = (2, 1) if kind.per_token else (2,)
+    logits = torch.zeros(*shape, kind.num_outputs(spec))
+    words = {"words": [["w"]] * 2, "word_ids": [[0]] * 2}
+    assert len(kind.answers(logits, spec, **(words if kind.needs_words else {}))) == 2

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What README and docs show is run: Python as it stands, recipes as far as the plan.
+
+Examples read what `make data` brings. Here a tiny encoder and a few rows lie in its place.
+"""
+
+import doctest
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_COMMANDS = [*DOCUMENTS, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("recipes/*/README.md"))]
+
+REVIEWS = [("a good film", 2.5), ("a bad book", -2.0), ("was not dull", 0.5), ("very great", 3.0)]
+NAMES = [
+    (["Ada", "Byron"], ["GivenName", "Surname"], "person"),
+    (["Bell", "Labs", "Inc"], ["Name", "Name", "Form"], "company"),
+]
+NEWS = [("the film", "rec.film"), ("the book", "rec.book")]
+
+
+def path_in_repository(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """Fenced blocks of one language, in their order."""
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def run_python(sources: Iterable[str], name: str) -> dict[str, Any]:
+    """Runs blocks one after the other in one namespace; in a session (`>>>`) answers must agree."""
+    namespace: dict[str, Any] = {"__name__": name}
+    for number, source in enumerate(sources):
+        if ">>> " not in source:
+            exec(compile(source, f"{name}, block {number}", "exec"), namespace)
+            continue
+        session = doctest.DocTestParser().get_doctest(source, namespace, name, name, 0)
+        session.globs = namespace
+        report: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        runner.run(session, out=report.append, clear_globs=False)
+        assert not runner.failures, "".join(report)
+    return namespace
+
+
+def recipes(document: Path) -> list[str]:
+    """YAML blocks that are whole recipes."""
+    return [
+        block
+        for block in blocks(document, "yaml")
+        if {"model", "tasks"} <= set(yaml.safe_load(block))
+    ]
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture
+def workplace(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_tokenizer: Any,
+    tiny_bert_config: Any,
+) -> Path:
+    """Current folder with a small `demo/data` of the same files and columns as the real one."""
+    from transformers import BertModel
+
+    data = tmp_path / "demo" / "data"
+    BertModel(tiny_bert_config).save_pretrained(data / "minilm")
+    tiny_tokenizer.save_pretrained(data / "minilm")
+    reviews = [
+        {"id": str(row), "sentence": f"{text} {row}", "score": score + row % 3 / 4}
+        for row, (text, score) in enumerate(REVIEWS * 10)
+    ]
+    names = [
+        {"words": words, "tags": tags, "kind": kind, "name": f"{' '.join(words)} {row}"}
+        for row, (words, tags, kind) in enumerate(NAMES * 10)
+    ]
+    write_rows(data / "reviews.jsonl", reviews)
+    write_rows(data / "names.jsonl", names)
+    for split in ("train", "test"):
+        rows = ({"body": body, "group": group} for body, group in NEWS * 5)
+        write_rows(data / f"news-{split}.jsonl", rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=path_in_repository)
+def test_python_examples_run(document, workplace):
+    run_python(blocks(document, "python"), document.name)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=path_in_repository)
+def test_recipes_can_be_trained(document, workplace):
+    from hf_mtl.training.recipe import Recipe, build_plan, load_data
+
+    for text in recipes(document):
+        path = workplace / "recipe.yaml"
+        path.write_text(text)
+        recipe = Recipe.from_file(path)
+        build_plan(recipe, load_data(recipe))
+
+
+@pytest.mark.parametrize("document", WITH_COMMANDS, ids=path_in_repository)
+def test_make_targets_that_are_named_exist(document):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = re.findall(r"^(?: {4})?make ([a-z]+)", document.read_text("utf-8"), re.MULTILINE)
+    assert set(named) <= targets
+
+
+@pytest.mark.parametrize("document", WITH_COMMANDS, ids=path_in_repository)
+def test_commands_that_are_named_exist(document):
+    from hf_mtl.cli.app import app
+
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    named = re.findall(r"^(?: {4})?hf-mtl ([a-z]+)", document.read_text("utf-8"), re.MULTILINE)
+    assert set(named) <= commands
+
+
+def test_an_example_that_fails_is_found():
+    with pytest.raises(ZeroDivisionError):
+        run_python(["x = 0", "1 / x"], "planted")
+    with pytest.raises(AssertionError, match=r"Expected:\s+3"):
+        run_python(["x = 2", ">>> x\n3\n"], "planted")
+
+
+def test_the_blocks_of_one_language_are_found(tmp_path):
+    text = "```python\na\n```\n\n```yaml\nb: 1\n```\n\n```python\nc\n\nd\n```\n"
+    (tmp_path / "a.md").write_text(text)
+    assert blocks(tmp_path / "a.md", "python") == ["a\n", "c\n\nd\n"]
+    assert recipes(tmp_path / "a.md") == []

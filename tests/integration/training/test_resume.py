@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that is resumed equals the run that was not interrupted, bit for bit."""
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from sklearn.datasets import load_digits
+from transformers import ViTConfig, ViTImageProcessor, ViTModel, set_seed
+
+from hf_mtl import (
+    MultiTaskModel,
+    MultiTaskTrainer,
+    MultiTaskTrainingArguments,
+    TaskSpec,
+    TaskSuite,
+)
+
+SAMPLERS = [
+    {},
+    {"sampler": "temperature"},
+    {"sampler": "uniform", "tasks_per_step": 2},
+    {"sampler": "round_robin"},
+    {"tasks_per_step": "all", "batches": "merged"},
+]
+
+
+def history(trainer, after):
+    keys = ("loss", "learning_rate", "grad_norm", "epoch", "step")
+    return [
+        {key: value for key, value in line.items() if key in keys or key.startswith("loss/")}
+        for line in trainer.state.log_history
+        if "loss" in line and line["step"] > after
+    ]
+
+
+def assert_same_run(resumed, whole, after):
+    assert history(resumed, after) == history(whole, after)
+    expected = whole.model.state_dict()
+    assert all(
+        torch.equal(value, expected[name]) for name, value in resumed.model.state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("mixture", SAMPLERS, ids=str)
+def test_a_resumed_run_equals_the_uninterrupted_one(toy_trainer, mixture):
+    settings = {
+        "dropout": 0.1,
+        "num_train_epochs": 3,
+        "gradient_accumulation_steps": 2,
+        "per_device_train_batch_size": 2,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        **mixture,
+    }
+    whole = toy_trainer("whole", **settings)
+    whole.train()
+    steps_per_epoch = whole.state.max_steps // 3
+    for step in (2, steps_per_epoch, steps_per_epoch + 2):  # first epoch, its end, a later one
+        resumed = toy_trainer("resumed", **settings, overwrite_output_dir=True)
+        resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-{step}")
+        assert_same_run(resumed, whole, step)
+
+
+def test_the_number_of_workers_is_irrelevant(toy_trainer):
+    settings = {"dropout": 0.1, "max_steps": 6, "save_strategy": "steps", "save_steps": 4}
+    whole = toy_trainer("whole", **settings)
+    whole.train()
+    resumed = toy_trainer("resumed", **settings, dataloader_num_workers=2)
+    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-4")
+    assert_same_run(resumed, whole, 4)
+
+
+def test_a_checkpoint_that_lacks_a_head_is_refused(toy_trainer):
+    trainer = toy_trainer(max_steps=2, save_strategy="steps", save_steps=1)
+    trainer.train()
+    file = f"{trainer.args.output_dir}/checkpoint-1/model.safetensors"
+    tensors = load_file(file)
+    save_file(
+        {name: value for name, value in tensors.items() if not name.startswith("heads.topic")},
+        file,
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(ValueError, match=r"lacks 2 tensors: heads.topic"):
+        toy_trainer(max_steps=2).train(
+            resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-1"
+        )
+
+
+def test_a_folder_with_another_run_is_refused_until_told_otherwise(toy_trainer):
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    toy_trainer(**settings).train()
+    with pytest.raises(ValueError, match="`output_dir` must not hold another run"):
+        toy_trainer(**settings).train()
+    toy_trainer(**settings, overwrite_output_dir=True).train()
+    toy_trainer(**settings | {"max_steps": 3}).train(resume_from_checkpoint=True)
+
+
+def test_the_same_trainer_may_train_again(toy_trainer):
+    trainer = toy_trainer(max_steps=2, save_strategy="steps", save_steps=1)
+    trainer.train()
+    trainer.train()
+
+
+@pytest.fixture
+def digits_trainer(tmp_path):
+    """Two tasks on the digits of scikit-learn with a tiny ViT: which digit, and is it even."""
+    from datasets import Dataset
+
+    digits = load_digits()
+    rows = Dataset.from_dict(
+        {
+            "image": [
+                Image.fromarray((16 * image).clip(0, 255).astype("uint8"))
+                for image in digits.images[:64]
+            ],
+            "digit": digits.target[:64].tolist(),
+            "parity": ["even" if digit % 2 == 0 else "odd" for digit in digits.target[:64]],
+        }
+    )
+    suite = TaskSuite(
+        {
+            "digit": TaskSpec("image-classification", columns={"label": "digit"}, source="digits"),
+            "parity": TaskSpec(
+                "image-classification", columns={"label": "parity"}, source="digits"
+            ),
+        }
+    )
+    config = ViTConfig(
+        image_size=8,
+        patch_size=4,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+
+    def make(name, **given):
+        set_seed(0)
+        return MultiTaskTrainer(
+            model=MultiTaskModel.from_backbone(ViTModel(config), suite),
+            args=MultiTaskTrainingArguments(
+                output_dir=str(tmp_path / name),
+                use_cpu=True,
+                disable_tqdm=True,
+                logging_steps=1,
+                learning_rate=1e-2,
+                **given,
+            ),
+            train_dataset={"digits": rows},
+            eval_dataset={"digits": rows},
+            processing_class=ViTImageProcessor(size={"height": 8, "width": 8}),
+        )
+
+    return make
+
+
+def test_a_vision_model_is_restored_to_the_last_tensor(digits_trainer):
+    """Plain Trainer restores 8 of the 40 tensors of a ViT, with a warning."""
+    settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3}
+    whole = digits_trainer("whole", **settings)
+    whole.train()
+    checkpoint = f"{whole.args.output_dir}/checkpoint-3"
+    resumed = digits_trainer("resumed", **settings)
+    resumed.train(resume_from_checkpoint=checkpoint)
+    assert_same_run(resumed, whole, 3)
+    saved = load_file(f"{checkpoint}/model.safetensors")
+    assert set(saved) == set(whole.model.state_dict())
+    reloaded = MultiTaskModel.from_pretrained(checkpoint)
+    assert all(torch.equal(value, saved[name]) for name, value in reloaded.state_dict().items())
+
+
+def test_pictures_are_learned(digits_trainer):
+    trainer = digits_trainer("digits", max_steps=80, per_device_train_batch_size=16)
+    trainer.train()
+    metrics = trainer.evaluate()
+    assert metrics["eval_parity_accuracy"] > 0.8
+    assert trainer.model.predict(Image.new("L", (8, 8))).keys() == {"digit", "parity"}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tokenizer whose tokens can be counted by hand, and a processor of small pictures."""
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast, ViTImageProcessorPil
+
+
+@pytest.fixture
+def tokenizer():
+    """``red fox`` becomes ``[CLS] red fox [SEP]``; ``foxes`` is the two tokens ``fox ##es``."""
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "red", "fox", "##es", "runs", "fast", "."]
+    backend = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    backend.pre_tokenizer = Whitespace()
+    backend.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=32,
+    )
+
+
+@pytest.fixture
+def image_processor():
+    """Pictures become ``[3, 8, 8]``."""
+    return ViTImageProcessorPil(size={"height": 8, "width": 8})

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What depends on how transformers builds its models."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import (
+    BertForSequenceClassification,
+    BertModel,
+    LlamaConfig,
+    PreTrainedConfig,
+    ResNetConfig,
+)
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from hf_mtl.models.backbone import (
+    BackboneReplay,
+    align_memory,
+    drop_cache,
+    freeze,
+    genuine_head,
+    hidden_size,
+    load_backbone,
+    row_slice,
+    settle_pad_token,
+)
+
+
+def test_a_replay_returns_its_output_inside_the_block_only():
+    replay = BackboneReplay()
+    with replay.of("output"):
+        assert replay(1, attention_mask=2) == "output"
+    assert replay() is None
+
+
+def test_a_native_head_takes_no_memory_for_the_backbone(tiny_bert_config):
+    head, bypassed = genuine_head(
+        "AutoModelForSequenceClassification", BertModel(tiny_bert_config), 3
+    )
+    assert [name for name, _ in head.named_parameters()] == [
+        "classifier.weight",
+        "classifier.bias",
+    ]
+    assert not any(parameter.is_meta for parameter in head.parameters())
+    assert bypassed == frozenset()
+
+
+def test_a_native_head_names_what_its_family_leaves_unused(tiny_bert_config):
+    _, bypassed = genuine_head("AutoModelForTokenClassification", BertModel(tiny_bert_config), 3)
+    assert bypassed == {"pooler.dense.weight", "pooler.dense.bias"}
+
+
+def test_a_family_without_that_class_is_refused_by_name(tiny_bert_config):
+    with pytest.raises(ValueError, match="'bert' has no AutoModelForImageClassification"):
+        genuine_head("AutoModelForImageClassification", BertModel(tiny_bert_config), 3)
+
+
+def test_the_base_model_of_a_model_with_a_head_is_taken_and_not_copied(tiny_bert_config):
+    single = BertForSequenceClassification(tiny_bert_config)
+    assert load_backbone(single) is single.bert
+
+
+def test_a_loaded_model_takes_no_arguments(tiny_bert_config):
+    with pytest.raises(TypeError, match=r"\['dtype'\] must not be given with a loaded model"):
+        load_backbone(BertModel(tiny_bert_config), dtype="float16")
+
+
+def test_a_module_that_is_no_model_of_transformers_is_refused():
+    with pytest.raises(TypeError, match="or a `PreTrainedModel`, but got a Linear"):
+        load_backbone(nn.Linear(1, 1))
+
+
+def test_tensors_are_moved_to_where_pytorch_would_have_put_them():
+    layer = nn.Linear(4, 1)
+    layer.weight.data = torch.arange(5.0)[1:].view(1, 4)
+    assert layer.weight.data_ptr() % 64
+    align_memory(layer)
+    assert layer.weight.data_ptr() % 64 == 0
+    assert layer.weight.tolist() == [[1, 2, 3, 4]]
+
+
+def test_rows_are_taken_out_of_everything_that_has_rows():
+    output = BaseModelOutputWithPooling(
+        last_hidden_state=torch.arange(12).view(3, 2, 2),
+        pooler_output=torch.tensor([[0], [1], [2]]),
+        hidden_states=(torch.tensor([7, 8, 9]),),
+    )
+    sliced = row_slice(output, torch.tensor([2, 0]), 3)
+    assert type(sliced) is BaseModelOutputWithPooling
+    assert sliced.last_hidden_state.tolist() == [[[8, 9], [10, 11]], [[0, 1], [2, 3]]]
+    assert sliced.pooler_output.tolist() == [[2], [0]]
+    assert sliced.hidden_states[0].tolist() == [9, 7]
+
+
+def test_what_has_no_rows_is_handed_on():
+    inputs = {"ids": torch.tensor([[0], [1]]), "position_ids": torch.tensor([[5]]), "flag": True}
+    sliced = row_slice(inputs, torch.tensor([1]), 2)
+    assert sliced["ids"].tolist() == [[1]]
+    assert sliced["position_ids"].tolist() == [[5]]
+    assert sliced["flag"] is True
+
+
+def test_freezing_thaws_what_was_frozen_here_and_nothing_else(tiny_bert_config):
+    backbone = BertModel(tiny_bert_config)
+    frozen_by_user = backbone.embeddings.word_embeddings.weight.requires_grad_(False)
+    freeze(backbone, {"pooler.dense.bias"}, frozen={"pooler.dense.weight"})
+    assert not backbone.pooler.dense.bias.requires_grad
+    freeze(backbone, (), frozen={"pooler.dense.bias"})
+    assert backbone.pooler.dense.bias.requires_grad
+    assert not frozen_by_user.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [(LlamaConfig(hidden_size=24), 24), (ResNetConfig(hidden_sizes=[8, 16]), 16)],
+)
+def test_the_hidden_size_is_found_in_flat_and_hierarchical_backbones(config, size):
+    assert hidden_size(config) == size
+
+
+class Tokenizer:
+    pad_token_id = 5
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, 5), (3, 3)])
+def test_the_padding_token_is_taken_from_the_tokenizer_only_where_none_is_known(own, expected):
+    config = LlamaConfig(pad_token_id=own)
+    settle_pad_token(config, Tokenizer())
+    assert config.pad_token_id == expected
+
+
+def test_a_config_without_tokens_gets_none():
+    config = PreTrainedConfig()
+    settle_pad_token(config, Tokenizer())
+    assert not hasattr(config, "pad_token_id")
+
+
+def test_keys_and_values_are_not_kept_unless_asked_for(tiny_bert_config):
+    backbone = BertModel(tiny_bert_config)
+    assert drop_cache(backbone, {}) == {"use_cache": False}
+    assert drop_cache(backbone, {"use_cache": True}) == {"use_cache": True}

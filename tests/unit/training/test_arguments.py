@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training arguments: what they take and what they refuse."""
+
+import pytest
+
+from hf_mtl import MultiTaskTrainingArguments
+
+
+def arguments(tmp_path, **given):
+    return MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tasks_per_step": "all"},
+        {"tasks_per_step": "all", "stopping": "first_exhausted", "batches": "merged"},
+        {"tasks_per_step": 3, "sampler": {"name": "temperature", "temperature": 5.0}},
+        {"sampler": "round_robin"},
+    ],
+)
+def test_mixtures_that_make_sense_are_taken(tmp_path, given):
+    arguments(tmp_path, **given)
+
+
+def test_a_number_may_come_as_text_from_a_command_line(tmp_path):
+    assert arguments(tmp_path, tasks_per_step="2").tasks_per_step == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"tasks_per_step": 0}, ValueError, r"`tasks_per_step` must be .* or 'all', but got 0"),
+        ({"tasks_per_step": "some"}, ValueError, "but got 'some'"),
+        ({"tasks_per_step": True}, ValueError, "but got True"),
+        ({"batches": "joined"}, ValueError, r"`batches` must be one of .* but got 'joined'"),
+        ({"stopping": "all_exausted"}, KeyError, "Did you mean 'all_exhausted'"),
+        ({"stopping": "first_exhausted"}, ValueError, "`stopping` must be left out unless"),
+        ({"sampler": "temprature"}, KeyError, r"Unknown sampler 'temprature'. Did you mean"),
+        (
+            {"sampler": "uniform", "tasks_per_step": "all"},
+            ValueError,
+            r"`sampler` must be left out with `tasks_per_step='all'`.* but got 'uniform'",
+        ),
+        ({"label_smoothing_factor": 0.1}, ValueError, "`label_smoothing_factor` must be 0.0"),
+        ({"dataloader_drop_last": True}, ValueError, "Every row is used once a pass"),
+        ({"train_sampling_strategy": "sequential"}, ValueError, "Choose a `sampler` instead"),
+        ({"include_num_input_tokens_seen": True}, ValueError, "must be 'no' in multi-task"),
+        ({"batch_eval_metrics": True}, ValueError, "`batch_eval_metrics` must be False"),
+        ({"include_for_metrics": ["loss"]}, ValueError, "Metrics get predictions and references"),
+        ({"use_liger_kernel": True}, ValueError, "`use_liger_kernel` must be False"),
+    ],
+)
+def test_what_would_not_happen_is_refused(tmp_path, given, error, words):
+    with pytest.raises(error, match=words):
+        arguments(tmp_path, **given)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks at construction: metrics, tasks, and which direction is better."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
+from hf_mtl.training.checks import check_construction, set_best_metric_direction
+
+SUITE = TaskSuite(
+    {
+        "topic": TaskSpec("text-classification", labels=("a", "b")),
+        "valence": TaskSpec("regression", metrics=("pearson", "rmse")),
+    }
+)
+
+
+def arguments(tmp_path, **given):
+    return MultiTaskTrainingArguments(output_dir=str(tmp_path), use_cpu=True, **given)
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater_is_better"),
+    [
+        ("eval_mean", True),
+        ("mean", True),
+        ("eval_loss", False),
+        ("eval_valence_rmse", False),
+        ("eval_topic_loss", False),
+        ("eval_valence_pearson", True),
+    ],
+)
+def test_the_metric_says_which_direction_is_better(tmp_path, metric, greater_is_better):
+    args = arguments(tmp_path, metric_for_best_model=metric)
+    set_best_metric_direction(args, SUITE, {})
+    assert args.greater_is_better is greater_is_better
+
+
+def test_a_direction_given_by_the_user_stays(tmp_path):
+    args = arguments(tmp_path, metric_for_best_model="eval_valence_rmse", greater_is_better=True)
+    set_best_metric_direction(args, SUITE, {})
+    assert args.greater_is_better
+
+
+def test_an_unknown_metric_offers_the_nearest(tmp_path):
+    args = arguments(tmp_path, metric_for_best_model="eval_topic_acuracy")
+    with pytest.raises(KeyError, match=r"'topic_acuracy'. Did you mean 'topic_accuracy'"):
+        set_best_metric_direction(args, SUITE, {})
+
+
+def test_the_mean_is_refused_where_a_first_metric_is_better_when_lower(tmp_path):
+    suite = SUITE.replace("valence", metrics=("rmse",))
+    args = arguments(tmp_path, metric_for_best_model="eval_mean")
+    with pytest.raises(ValueError, match=r"better when lower, but got 'eval_mean' with .*'rmse'"):
+        set_best_metric_direction(args, suite, {})
+
+
+def test_a_metric_of_the_users_own_is_trusted(tmp_path):
+    args = arguments(tmp_path, metric_for_best_model="eval_topic_cost", greater_is_better=False)
+    set_best_metric_direction(args, SUITE, {"topic": len})
+    assert not args.greater_is_better
+
+
+def test_metrics_of_an_unknown_task_are_refused(tmp_path):
+    with pytest.raises(KeyError, match=r"task in `compute_metrics` 'topc'. Did you mean 'topic'"):
+        check_construction(arguments(tmp_path), SUITE, {"topc": len})
+
+
+def test_several_processes_are_refused_by_number():
+    args = SimpleNamespace(world_size=2, n_gpu=1, auto_find_batch_size=False)
+    with pytest.raises(
+        ValueError, match="in one process on one device for now, but got 2"
+    ):
+        check_construction(args, SUITE, {})
+
+
+def test_a_searched_batch_size_is_refused_beside_a_fixed_one(tmp_path):
+    suite = SUITE.replace("topic", batch_size=4)
+    with pytest.raises(ValueError, match=r"`auto_find_batch_size` must be False .* \['topic'\]"):
+        check_construction(arguments(tmp_path, auto_find_batch_size=True), suite, {})
