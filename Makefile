@@ -35,9 +35,12 @@ data: $(INSTALLED)  ## Brings encoder and rows of the quickstart into the cache 
 
 demo: data  ## Trains four tasks on real data, then answers questions about new text.
 	$(BIN)/python recipes/quickstart/fetch.py --output demo/data --archives $(HF_MTL_CACHE)/archives
-	$(BIN)/hf-mtl train $(RECIPE) training.overwrite_output_dir=true
-	$(BIN)/hf-mtl evaluate demo/run
-	$(BIN)/hf-mtl predict demo/run --text 'A gorgeous, witty, seductive film by Mr. Sofia Coppola.'
+	$(BIN)/hf-mtl train $(RECIPE) --overwrite
+	$(BIN)/hf-mtl evaluate demo/run $(RECIPE)
+	$(BIN)/hf-mtl predict demo/run 'A gorgeous, witty film by Ms. Sofia Coppola.' 'Dr. Ada M. Byron'
+
+card:  ## Writes the card and the numbers of the last demo to model_cards/quickstart.
+	$(BIN)/hf-mtl card demo/run --output model_cards/quickstart
 
 test: data  ## Installs, fetches, then runs everything that `make check` runs.
 	$(MAKE) check

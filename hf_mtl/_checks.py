@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks of what users wrote, worded for them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 __all__ = ["check_known", "check_same_names", "nearest", "unknown_name"]
@@ -28,7 +28,7 @@ class UnknownNameError(KeyError):
         return str(self.args[0])
 
 
-def check_known(kind: str, name: str, known: Iterable[str]) -> None:
+def check_known(kind: str, name: str, known: Collection[str]) -> None:
     """Raises ``KeyError`` with the nearest name unless ``name`` is known.
 
     Args:
@@ -39,7 +39,6 @@ def check_known(kind: str, name: str, known: Iterable[str]) -> None:
     Raises:
         KeyError: If the name is not among the known ones.
     """
-    known = list(known)
     if name not in known:
         raise UnknownNameError(unknown_name(kind, name, known))
 

@@ -10,14 +10,20 @@ __all__ = ["dump_yaml", "load_yaml"]
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe loader that refuses a key given twice and reads all floats of JSON."""
+    """Safe loader that refuses a key given twice and reads all floats of JSON.
+
+    Attributes:
+        repeated: Where keys given twice are noted instead of refused.
+    """
+
+    repeated: list[str] | None = None
 
 
 class _Dumper(yaml.SafeDumper):
     """Safe dumper that writes what ``_StrictLoader`` reads back unchanged."""
 
 
-def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     loader.flatten_mapping(node)
     mapping: dict[Any, Any] = {}
     for key_node, value_node in node.value:
@@ -27,9 +33,10 @@ def _construct_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[
                 "while reading a mapping", node.start_mark, "found a key that is no plain value"
             )
         if key in mapping:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key!r} is given twice", key_node.start_mark
-            )
+            problem, mark = f"the key {key!r} is given twice", key_node.start_mark
+            if loader.repeated is None:
+                raise yaml.constructor.ConstructorError(None, None, problem, mark)
+            loader.repeated.append(f"line {mark.line + 1}, column {mark.column + 1}: {problem}.")
         mapping[key] = loader.construct_object(value_node, deep=True)
     return mapping
 
@@ -41,18 +48,22 @@ for _class in (_StrictLoader, _Dumper):
     _class.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789"))
 
 
-def load_yaml(text: str, origin: str) -> Any:
+def load_yaml(text: str, origin: str, *, repeated: list[str] | None = None) -> Any:
     """Value that a YAML text holds.
 
     Args:
         text: YAML 1.1, where additionally numbers such as ``3e-5`` are floats.
         origin: Where the text is from, for the message.
+        repeated: Where keys that are given twice are noted, with their place, for a caller that
+            goes on; the last value counts then. ``None``: they are refused.
 
     Raises:
         ValueError: If the text is no YAML or gives a key twice; the message has the line.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        loader = _StrictLoader(text)
+        loader.repeated = repeated
+        return loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""

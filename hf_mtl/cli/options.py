@@ -23,7 +23,7 @@ ModelFolder = Annotated[
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[PATH=VALUE]...",
+        metavar="PATH=VALUE",
         help="Changes to the recipe, values in YAML: training.learning_rate=3e-5 "
         "tasks.topic.weight=0.5 mixture.tasks_per_step=all",
         show_default=False,

@@ -2,6 +2,7 @@
 """``hf-mtl predict``: answers to new inputs."""
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,7 +21,7 @@ __all__ = ["load_model", "predict"]
 Texts = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[TEXT]...",
+        metavar="TEXT",
         help="Inputs: texts, or picture files for a model of pictures.",
         show_default=False,
     ),
@@ -66,8 +67,7 @@ def predict(
     trained = load_model(model)
     read = raw_reader(trained.suite[name] for name in task or trained.suite)
     console = Console()
-    batch: list[object] | None = first_batch
-    while batch is not None:
+    for batch in chain([first_batch], batches):
         answers = trained.predict(
             [read(value) for value in batch], tasks=task or None, batch_size=batch_size
         )
@@ -77,7 +77,6 @@ def predict(
                 typer.echo(json.dumps(line, ensure_ascii=False))
             else:
                 console.print(answers_view(value, answer), soft_wrap=True)
-        batch = next(batches, None)
 
 
 def load_model(name: str) -> "MultiTaskModel":
@@ -86,12 +85,12 @@ def load_model(name: str) -> "MultiTaskModel":
     Args:
         name: Its folder, or its name on the Hub.
     """
-    import torch
+    from accelerate import PartialState
     from transformers.utils import logging
 
     from hf_mtl.models import MultiTaskModel
 
     logging.disable_progress_bar()
     model: MultiTaskModel = MultiTaskModel.from_pretrained(name)
-    accelerator = torch.accelerator.current_accelerator()
-    return model if accelerator is None else model.to(accelerator)
+    model.to(PartialState().device)
+    return model

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables on the terminal: what a run will do, and what came of it."""
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -73,8 +72,10 @@ def _sources_table(plan: "Plan") -> Table:
 def _totals(plan: "Plan") -> Table:
     memory = plan.memory
     activations = "unknown" if memory.activations is None else _size(memory.activations)
-    draws = "one draw of each source" if plan.tasks_per_step == "all" else (
-        f"{plan.tasks_per_step} by the {plan.sampler} sampler"
+    draws = (
+        "one draw of each source"
+        if plan.tasks_per_step == "all"
+        else (f"{plan.tasks_per_step} by the {plan.sampler} sampler")
     )
     table = Table.grid(padding=(0, 2))
     for name, value in (
@@ -101,13 +102,13 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _metric(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.4f}"
+def _metric(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def _mark(row: "ResultRow") -> Text:
     """Says whether the model beats the constant answer; one that is undefined says nothing."""
-    if row.baseline is None or math.isnan(row.baseline) or math.isnan(row.value):
+    if row.baseline is None or row.value is None:
         return Text("")
     is_better = (row.value > row.baseline) == row.greater_is_better and row.value != row.baseline
     return Text("better", style="green") if is_better else Text("not better", style="red")

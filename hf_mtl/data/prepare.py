@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From raw rows to rows that can be batched: checked, encoded once, cached by ``datasets``."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +12,10 @@ from datasets import Dataset, concatenate_datasets
 from hf_mtl._checks import check_same_names
 from hf_mtl.data.collection import PreparedSource, SourceCollection
 from hf_mtl.data.columns import check_source, label_column_name
-from hf_mtl.data.labels import arrow_column, is_list, value_names
+from hf_mtl.data.labels import is_list, value_names
 from hf_mtl.tasks import IGNORE_INDEX, InputKind, TaskSpec, TaskSuite, split_words
 
 __all__ = ["prepare"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -183,7 +180,7 @@ def _encode_labels(
 
 def _check_some_label(dataset: Dataset, task: str, column: str, split: str) -> None:
     name = label_column_name(task)
-    labels = arrow_column(dataset, name)
+    labels = dataset.data.column(name)  # mapped rows lie in their own order
     while is_list(labels):
         labels = pc.list_flatten(labels)
     is_score = pa.types.is_floating(labels.type)

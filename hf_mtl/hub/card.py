@@ -12,8 +12,9 @@ from hf_mtl.hub.run_results import RunResults
 
 __all__ = ["render_card"]
 
+# At most one slash: a path of several folders is no name on the Hub.
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-_MISSING = "–"
+_MISSING = "-"
 
 
 def render_card(
@@ -22,6 +23,7 @@ def render_card(
     model_name: str,
     model_path: str | None = None,
     license_name: str | None = None,
+    base_model: str | None = None,
     example: str = "A gorgeous, witty film.",
 ) -> str:
     """Markdown model card with a front matter that the Hub reads, results included.
@@ -33,12 +35,13 @@ def render_card(
         model_name: Name of the model, in words.
         model_path: Where users load it from: a Hub name or a folder. ``None``: ``model_name``.
         license_name: Licence of the weights, as the Hub spells it, such as ``"apache-2.0"``.
+        base_model: Name of the backbone on the Hub. ``None``: the run's, if it is no path.
         example: An input for the example of use.
 
     Returns:
         The text of ``README.md``.
     """
-    front_matter = _front_matter(run, model_name, license_name)
+    front_matter = _front_matter(run, model_name, license_name, base_model)
     sections = (
         _summary(run, model_name),
         _results(run),
@@ -51,22 +54,21 @@ def render_card(
     return f"---\n{front_matter}\n---\n\n{body}\n"
 
 
-def _front_matter(run: RunResults, model_name: str, license_name: str | None) -> str:
+def _front_matter(
+    run: RunResults, model_name: str, license_name: str | None, base_model: str | None
+) -> str:
+    if base_model is None and _HUB_NAME.fullmatch(run.backbone):
+        base_model = run.backbone
     data = ModelCardData(
         library_name="hf_mtl",
         license=license_name,
-        base_model=run.backbone if _is_hub_name(run.backbone) else None,
+        base_model=base_model,
         tags=["multi-task", "hf_mtl", *dict.fromkeys(spec.type for spec in run.suite.values())],
         metrics=list(dict.fromkeys(row["metric"] for row in run.results)) or None,
         model_name=model_name,
         eval_results=[_eval_result(row) for row in run.results if row["value"] is not None] or None,
     )
     return str(data.to_yaml())
-
-
-def _is_hub_name(name: str) -> bool:
-    """Whether a backbone can be a name on the Hub, which a path of several folders cannot."""
-    return _HUB_NAME.fullmatch(name) is not None
 
 
 def _eval_result(row: Mapping[str, Any]) -> EvalResult:
@@ -119,7 +121,7 @@ def _results(run: RunResults) -> str:
         f"## Results\n\n{_table(header, rows)}\n\n"
         "On held-out rows. The constant answer is the majority class, the majority tag or the mean "
         "score of the\ntraining rows. ↑: larger is better, ↓: smaller is better; "
-        f"{_MISSING}: not defined or not measured. One run, seed {run.seed}."
+        f"`{_MISSING}`: not defined or not measured. One run, seed {run.seed}."
     )
 
 
@@ -140,9 +142,8 @@ def _data(run: RunResults) -> str:
     if run.data:
         header = ("origin", "version", "licence", "SHA-256", "what")
         keys = ("name", "version", "license", "sha256", "content")
-        parts.append(
-            _table(header, ([str(item.get(key) or _MISSING) for key in keys] for item in run.data))
-        )
+        rows = ([str(item.get(key) or _MISSING) for key in keys] for item in run.data)
+        parts.append(_table(header, rows))
     if run.num_train_rows:
         counts = ", ".join(f"{name} {count:,}" for name, count in run.num_train_rows.items())
         parts.append(f"Rows trained on: {counts}.")

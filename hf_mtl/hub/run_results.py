@@ -2,6 +2,7 @@
 """What a run gave, in a file beside its model, from which the card is written."""
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -25,8 +26,8 @@ class RunResults:
     Args:
         suite: The tasks, with their labels.
         results: One row a metric of a task: ``task``, ``type``, ``source``, ``num_rows``,
-            ``metric``, ``value``, ``baseline``, ``greater_is_better``; a value that is not defined
-            is ``None``.
+            ``metric``, ``value``, ``baseline``, ``greater_is_better``. A value that is not a finite
+            number becomes ``None``, because JSON has no word for it.
         backbone: Name or folder of the pretrained backbone.
         seed: Seed of the run.
         num_parameters: Parameters of the whole model.
@@ -51,10 +52,12 @@ class RunResults:
     seconds: Mapping[str, float] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    data: Sequence[Mapping[str, Any]] = ()
+    data: Sequence[Mapping[str, Any]] = field(default_factory=list)
     command: str | None = None
 
     def __post_init__(self) -> None:
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.results]
+        object.__setattr__(self, "results", rows)
         for row in self.results:
             if missing := [name for name in _ROW_FIELDS if name not in row]:
                 raise ValueError(
@@ -66,7 +69,7 @@ class RunResults:
         """JSON text.
 
         Raises:
-            ValueError: If a number is not finite; what is not defined has to be ``None``.
+            ValueError: If a number among the settings or durations is not finite.
         """
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
         plain["suite"] = self.suite.to_list()
@@ -116,3 +119,7 @@ class RunResults:
                 f"`hf-mtl train` writes it at the end."
             )
         return cls.from_json(path.read_text("utf-8"))
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -21,29 +21,36 @@ _LOADER_BY_MAIN_INPUT: dict[str, Any] = {
 }
 
 
-def check_complete(name: str, missing: Iterable[str], unexpected: Iterable[str]) -> None:
-    """Raises unless a checkpoint held every tensor of the model and no other.
+def check_complete(
+    name: str, info: Mapping[str, Any], *, ignore_mismatched_sizes: bool = False
+) -> None:
+    """Raises unless a checkpoint held every tensor of the model, in its size, and no other.
 
-    Transformers would give missing tensors random values and leave the others out, with no more
-    than a warning.
+    Transformers would give missing tensors random values and leave others out, with no more than a
+    warning.
 
     Args:
         name: The checkpoint, for the message.
-        missing: Names of tensors that the model has and the checkpoint has not.
-        unexpected: Names of tensors that the checkpoint has and the model has not.
+        info: What ``from_pretrained`` says about its loading.
+        ignore_mismatched_sizes: Whether the user wants tensors of another size initialised anew.
 
     Raises:
-        ValueError: If there is one; the message names the heads and tensors.
+        ValueError: If it did not; the message names the heads and tensors.
     """
-    missing_heads, missing_rest = _split_heads(missing)
-    extra_heads, extra_rest = _split_heads(unexpected)
+    missing_heads, missing_rest = _split_heads(info["missing_keys"])
+    extra_heads, extra_rest = _split_heads(info["unexpected_keys"])
+    resized = [
+        f"{tensor} ({list(found)} instead of {list(expected)})"
+        for tensor, found, expected in sorted(info["mismatched_keys"])
+    ]
     problems = [
-        f"{what}: {found}"
+        f"{what}: {', '.join(found)}"
         for what, found in (
             ("no weights for the heads of tasks", missing_heads),
             ("no weights for", missing_rest),
             ("heads of tasks that config.json does not have", extra_heads),
             ("tensors that the model does not have", extra_rest),
+            ("tensors of another size", [] if ignore_mismatched_sizes else resized),
         )
         if found
     ]

@@ -2,7 +2,7 @@
 """From a multi-task model to a model of one task that needs no hf_mtl."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -19,14 +19,14 @@ __all__ = ["single_task_model"]
 def single_task_model(model: "MultiTaskModel", task: str) -> PreTrainedModel:
     """Genuine model of one task; see ``MultiTaskModel.to_single_task``."""
     spec = model.suite[task]
-    head = model.heads[task]
-    if not isinstance(head, NativeModule):
-        native = [name for name, other in model.heads.items() if isinstance(other, NativeModule)]
+    if not _is_native(spec):
+        native = [name for name, other in model.suite.items() if _is_native(other)]
         raise ValueError(
             f"`name` must be a task with the native head, but {task!r} has the head "
             f"{HEADS.to_config(HEADS.build(spec.head_entry))}, which {spec.task_type.auto_model} "
             f"does not have. Tasks with native heads: {native}."
         )
+    head = cast("NativeModule", model.heads[task])
     config = single_task_config(model.backbone.config, task, spec)
     with model.device:
         single = genuine_model(spec.task_type.auto_model, config, model.dtype)
@@ -35,6 +35,10 @@ def single_task_model(model: "MultiTaskModel", task: str) -> PreTrainedModel:
     single.tie_weights()
     single.eval()
     return single
+
+
+def _is_native(spec: TaskSpec) -> bool:
+    return HEADS.build(spec.head_entry).is_native
 
 
 def single_task_config(config: PreTrainedConfig, task: str, spec: TaskSpec) -> PreTrainedConfig:

@@ -67,7 +67,9 @@ class MultiTaskModel(PreTrainedModel):
             )
         self._suite = config.suite
         check_heads(self._suite)
-        self.backbone = backbone or AutoModel.from_config(config.backbone_cfg)
+        if backbone is None:
+            backbone = AutoModel.from_config(config.backbone_cfg)
+        self.backbone: PreTrainedModel = backbone
         self.main_input_name = self.backbone.main_input_name
         self.supports_gradient_checkpointing = self.backbone.supports_gradient_checkpointing
         self.heads = nn.ModuleDict()
@@ -147,13 +149,14 @@ class MultiTaskModel(PreTrainedModel):
                 others than its config describes.
         """
         wants_info = kwargs.pop("output_loading_info", False)
+        ignores_sizes = kwargs.pop("ignore_mismatched_sizes", False)
         name = pretrained_model_name_or_path
         with naming_broken_files(name, kwargs):
             loaded: Any = super().from_pretrained(
-                name, *model_args, output_loading_info=True, **kwargs
+                name, *model_args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         model, info = loaded
-        check_complete(str(name), info["missing_keys"], info["unexpected_keys"])
+        check_complete(str(name), info, ignore_mismatched_sizes=ignores_sizes)
         align_memory(model)
         model._freeze_bypassed()
         return (model, info) if wants_info else model

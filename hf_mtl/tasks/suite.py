@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from hf_mtl._checks import check_known
@@ -68,16 +69,15 @@ class TaskSuite(Mapping[str, TaskSpec]):
         """Name of the source that a task is on."""
         return self[task].source or task
 
-    @property
+    @cached_property
     def sources(self) -> dict[str, tuple[str, ...]]:
         """Tasks of each source, both in the order of the tasks."""
-        tasks_by_source: dict[str, tuple[str, ...]] = {}
-        for task in self:
-            source = self.source_of(task)
-            tasks_by_source[source] = (*tasks_by_source.get(source, ()), task)
-        return tasks_by_source
+        tasks_by_source: dict[str, list[str]] = {}
+        for task, spec in self.items():
+            tasks_by_source.setdefault(spec.source or task, []).append(task)
+        return {source: tuple(tasks) for source, tasks in tasks_by_source.items()}
 
-    @property
+    @cached_property
     def weights(self) -> dict[str, float]:
         """Weight of each task's loss, scaled so that they average 1 over the suite."""
         mean = sum(spec.weight for spec in self.values()) / len(self)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Trainer of transformers, for several tasks."""
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -11,18 +10,20 @@ import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, Trainer, TrainerCallback, set_seed
+from transformers import EvalPrediction, Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
 
-from hf_mtl.data import SourceCollection, eval_dataloader, find_labels, prepare, train_dataloader
-from hf_mtl.evaluation import collect, task_metrics
+from hf_mtl.data import SourceCollection, eval_dataloader, prepare, train_dataloader
+from hf_mtl.evaluation import ResultRow, collect, result_rows, task_metrics
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.card import write_card
 from hf_mtl.training.checkpoint import check_complete, check_output_folder
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
 from hf_mtl.training.loss_log import LossLog
 from hf_mtl.training.mixture import step_plan
+from hf_mtl.training.model_init import then, with_label_names
 from hf_mtl.training.step import StepScale, has_labels, step_scale, total_loss
 
 __all__ = ["MultiTaskTrainer"]
@@ -49,6 +50,7 @@ class MultiTaskTrainer(Trainer):
     ``evaluation_loop``         metrics of each task                            ``evaluation``
     ``log``                     the loss of each task                           ``loss_log``
     ``floating_point_ops``      batches of several forwards                     ``Trainer``
+    ``create_model_card``       a card with every task                          ``hub``
     ``train``                   no run is overwritten by chance                 ``checkpoint``
     ``_run_epoch``              the sampler learns the epoch on resume, too     ``data``
     ``_load_from_checkpoint``   a partial load is refused                       ``checkpoint``
@@ -102,9 +104,10 @@ class MultiTaskTrainer(Trainer):
             )
         self._task_metrics = dict(compute_metrics or {})
         self._loss_log = LossLog()
+        self._results: list[ResultRow] = []
 
         def complete(built: MultiTaskModel) -> MultiTaskModel:
-            return _with_labels(built, train_dataset, args.seed)
+            return with_label_names(built, train_dataset, args.seed)
 
         super().__init__(
             model=None if model is None else complete(model),
@@ -112,7 +115,7 @@ class MultiTaskTrainer(Trainer):
             train_dataset=train_dataset,  # prepared below, when the label names are known
             eval_dataset=eval_dataset,
             processing_class=processing_class or getattr(model, "processing_class", None),
-            model_init=model_init and _then(model_init, complete),
+            model_init=model_init and then(model_init, complete),
             callbacks=callbacks,
             optimizers=optimizers,
         )
@@ -121,7 +124,7 @@ class MultiTaskTrainer(Trainer):
         self.processing_class = self.processing_class or self.model.processing_class
         self.model.processing_class = self.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
-        self.eval_dataset = self._prepared(eval_dataset, "evaluation")
+        self.eval_dataset = self._prepared(eval_dataset, "eval")
 
     @property
     def suite(self) -> TaskSuite:
@@ -150,7 +153,7 @@ class MultiTaskTrainer(Trainer):
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """Loader of all rows of all sources, in order."""
         datasets = self.eval_dataset if eval_dataset is None else eval_dataset
-        collection = self._prepared(datasets, "evaluation")
+        collection = self._prepared(datasets, "eval")
         if collection is None:
             raise ValueError("`eval_dataset` must be given to evaluate, but got None.")
         return eval_dataloader(
@@ -250,7 +253,7 @@ class MultiTaskTrainer(Trainer):
             ignore_keys: Not used; here for the signature of ``Trainer``.
             metric_key_prefix: Prefix of the keys in place of ``eval``.
         """
-        prepared = self._prepared(eval_dataset, "evaluation")
+        prepared = self._prepared(eval_dataset, "eval")
         return super().evaluate(prepared, ignore_keys, metric_key_prefix)
 
     def predict(
@@ -284,6 +287,12 @@ class MultiTaskTrainer(Trainer):
             self.model, self._on_device(dataloader), forward_context=self.accelerator.autocast
         )
         metrics = task_metrics(self.suite, collected, metric_key_prefix)
+        self._results = result_rows(
+            self.suite,
+            metrics,
+            num_rows={task: len(found.references) for task, found in collected.items()},
+            prefix=metric_key_prefix,
+        )
         for task, compute_metrics in self._task_metrics.items():
             predictions: Any = _arrays(collected[task].predictions)
             values = compute_metrics(
@@ -329,6 +338,27 @@ class MultiTaskTrainer(Trainer):
             check_output_folder(folder, is_overwriting=self.args.overwrite_output_dir)
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
+    def create_model_card(  # type: ignore[override]  # tasks and data sets are known here
+        self, *, license: str | None = None, model_name: str | None = None
+    ) -> None:
+        """Writes ``README.md`` into ``output_dir``: the tasks, and the last evaluation of each.
+
+        Args:
+            license: Licence of the weights, as the Hub spells it, such as ``"apache-2.0"``.
+            model_name: Name of the model. ``None``: that of the Hub, or of the folder.
+        """
+        if not self.is_world_process_zero():
+            return
+        write_card(
+            self.model,
+            self.args,
+            self._results,
+            self._prepared(self.train_dataset, "train"),
+            license_name=license,
+            model_name=model_name,
+            hub_name=self.hub_model_id,
+        )
+
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
@@ -338,35 +368,6 @@ class MultiTaskTrainer(Trainer):
     def _load_best_model(self) -> None:
         check_complete(str(self.state.best_model_checkpoint), self.model)
         super()._load_best_model()
-
-
-def _with_labels(
-    model: MultiTaskModel, datasets: Mapping[str, Dataset] | None, seed: int
-) -> MultiTaskModel:
-    """The model, with heads for the tasks whose label names have to be found in data."""
-    tasks = [task for task, spec in model.suite.items() if spec.needs_labels]
-    if tasks and datasets is None:
-        raise ValueError(
-            f"`train_dataset` must be given to find the label names of {tasks}, but got None. "
-            f"Give them in `TaskSpec(labels=...)`."
-        )
-    if tasks and datasets is not None:
-        found = find_labels(model.suite, datasets)
-        set_seed(seed)  # new heads are drawn at random
-        model.set_labels({task: found[task].known_labels(task) for task in tasks})
-    return model
-
-
-def _then(
-    model_init: Callable[..., MultiTaskModel], complete: Callable[[MultiTaskModel], MultiTaskModel]
-) -> Callable[..., MultiTaskModel]:
-    """Both, one after the other, with the signature of the first, which upstream looks at."""
-
-    @functools.wraps(model_init)
-    def build(*trial: Any) -> MultiTaskModel:
-        return complete(model_init(*trial))
-
-    return build
 
 
 def _arrays(rows: list[Any]) -> Any:

@@ -235,6 +235,12 @@ def planted() -> Iterator[MultiTaskModel]:
     return build("bert")
 
 
+@pytest.mark.parametrize("entry", FORMS.values(), ids=FORMS)
+def test_a_head_is_built_again_from_its_config(entry):
+    head = HEADS.build(entry)
+    assert HEADS.build(HEADS.to_config(head)) == head
+
+
 def test_fitting_one_batch_lowers_the_loss_of_every_form_of_head(model):
     assert_fitting_lowers_the_loss(model, batch("bert"))
 

@@ -52,6 +52,12 @@ def run_python(sources: Iterable[str], name: str) -> dict[str, Any]:
     return namespace
 
 
+def dead_links(document: Path) -> list[str]:
+    """Relative links to files that are not there."""
+    links = re.findall(r"\]\(([^)#:]+(?:#[^)]*)?)\)", document.read_text("utf-8"))
+    return [link for link in links if not (document.parent / link.split("#")[0]).exists()]
+
+
 def recipes(document: Path) -> list[str]:
     """YAML blocks that are whole recipes."""
     return [
@@ -125,6 +131,17 @@ def test_commands_that_are_named_exist(document):
     commands = {command.name or command.callback.__name__ for command in app.registered_commands}
     named = re.findall(r"^(?: {4})?hf-mtl ([a-z]+)", document.read_text("utf-8"), re.MULTILINE)
     assert set(named) <= commands
+
+
+@pytest.mark.parametrize("document", WITH_COMMANDS, ids=path_in_repository)
+def test_links_inside_the_repository_lead_somewhere(document):
+    assert dead_links(document) == []
+
+
+def test_a_dead_link_is_found(tmp_path):
+    document = tmp_path / "a.md"
+    document.write_text("[a](a.md) [b](b.md#part) [c](https://arxiv.org/abs/1810.04650) [d](#part)")
+    assert dead_links(document) == ["b.md#part"]
 
 
 def test_an_example_that_fails_is_found():

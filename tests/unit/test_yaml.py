@@ -18,6 +18,16 @@ def test_a_key_given_twice_is_refused_with_its_line():
         load_yaml("topic: 1\ntopic: 2\n", "recipe.yaml")
 
 
+def test_keys_given_twice_are_all_noted_for_a_caller_that_goes_on():
+    repeated: list[str] = []
+    value = load_yaml("a: {x: 1, x: 2}\nb: 1\nb: 3\n", "recipe.yaml", repeated=repeated)
+    assert value == {"a": {"x": 2}, "b": 3}
+    assert repeated == [
+        "line 1, column 11: the key 'x' is given twice.",
+        "line 3, column 1: the key 'b' is given twice.",
+    ]
+
+
 def test_what_is_no_yaml_is_refused_with_its_line():
     with pytest.raises(ValueError, match=r"recipe.yaml, line 2, column 1: not valid YAML"):
         load_yaml("a: [1,\n}", "recipe.yaml")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, final
 
+import torch
 from torch import Tensor
 
 from hf_mtl.tasks.inputs.base import INPUTS, InputKind
@@ -134,10 +135,11 @@ class TextInput(InputKind):
         advised = tokenizer.deprecation_warnings.get(_PAD_ADVICE, False)
         tokenizer.deprecation_warnings[_PAD_ADVICE] = True
         try:
-            padded = tokenizer.pad(list(features), padding=True, return_tensors="pt")
+            padded = tokenizer.pad(list(features), padding=True)
         finally:
             tokenizer.deprecation_warnings[_PAD_ADVICE] = advised
-        return dict(padded)
+        # Twice as fast as `return_tensors`, which goes through NumPy.
+        return {name: torch.tensor(rows) for name, rows in padded.items()}
 
     def accepts(self, row: Any) -> bool:
         if isinstance(row, Mapping):

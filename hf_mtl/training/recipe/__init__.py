@@ -6,9 +6,17 @@ loads the weights. Whatever is wrong comes as one ``RecipeError`` before the las
 """
 
 from hf_mtl.training.recipe.build import build_model, build_plan, build_trainer
+from hf_mtl.training.recipe.evaluation import settled_suite
 from hf_mtl.training.recipe.loading import RecipeData, load_data
 from hf_mtl.training.recipe.problems import RecipeError
 from hf_mtl.training.recipe.recipe import Recipe
+from hf_mtl.training.recipe.results import (
+    describe_run,
+    plain_rows,
+    results_of_model,
+    results_of_training,
+)
+from hf_mtl.training.recipe.run import carry_out
 
 __all__ = [
     "Recipe",
@@ -17,5 +25,11 @@ __all__ = [
     "build_model",
     "build_plan",
     "build_trainer",
+    "carry_out",
+    "describe_run",
     "load_data",
+    "plain_rows",
+    "results_of_model",
+    "results_of_training",
+    "settled_suite",
 ]

@@ -12,13 +12,15 @@ from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.recipe.problems import Problems, message_of
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
-__all__ = ["read_arguments"]
+__all__ = ["MIXTURE_FIELDS", "read_arguments"]
 
-_MIXTURE = ("tasks_per_step", "batches", "sampler", "stopping")
+MIXTURE_FIELDS = ("tasks_per_step", "batches", "sampler", "stopping")
+"""Arguments that stand in the section ``mixture``; all others stand in ``training``."""
+
 _TRAINING = tuple(
     field.name
     for field in fields(MultiTaskTrainingArguments)
-    if field.init and field.name not in _MIXTURE
+    if field.init and field.name not in MIXTURE_FIELDS
 )
 # `fsdp` is annotated as text for the sake of upstream's parser, but documented as true or false.
 _ANNOTATED_TOO_NARROWLY = frozenset({"fsdp"})
@@ -44,7 +46,7 @@ def read_arguments(mixture: object, training: object, problems: Problems) -> dic
     paths: dict[str, str] = {}
     given: dict[str, Any] = {}
     for section, known, content in (
-        ("mixture", _MIXTURE, mapping_at("mixture", mixture, problems)),
+        ("mixture", MIXTURE_FIELDS, mapping_at("mixture", mixture, problems)),
         ("training", _TRAINING, _without_misplaced(training, problems)),
     ):
         for name, value in known_fields(section, content, known, problems).items():
@@ -65,10 +67,10 @@ def read_arguments(mixture: object, training: object, problems: Problems) -> dic
 def _without_misplaced(section: object, problems: Problems) -> dict[str, Any]:
     """Section ``training`` without the fields of the mixture, each of which is a problem."""
     training = mapping_at("training", section, problems)
-    for name in _MIXTURE:
+    for name in MIXTURE_FIELDS:
         if name in training:
             problems.add(f"training.{name}", f"Move `{name}` to the section `mixture`.")
-    return {name: value for name, value in training.items() if name not in _MIXTURE}
+    return {name: value for name, value in training.items() if name not in MIXTURE_FIELDS}
 
 
 def _without_culprits(

@@ -40,6 +40,7 @@ def backbone_config(model: Mapping[str, Any]) -> PreTrainedConfig:
         OSError: If there is no such backbone.
     """
     given = _without(model, "backbone")
+    config: PreTrainedConfig
     config, unused = AutoConfig.from_pretrained(
         model["backbone"], return_unused_kwargs=True, **given
     )

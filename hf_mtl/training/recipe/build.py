@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a recipe whose data is right to a trainer that is ready to train."""
 
+from typing import Any
+
 from transformers import set_seed
 
 from hf_mtl.models import MultiTaskModel
@@ -32,7 +34,7 @@ def build_model(recipe: Recipe, data: RecipeData) -> MultiTaskModel:
     New heads are drawn at random, from the recipe's seed.
     """
     arguments = dict(recipe.model)
-    set_seed(int(recipe.arguments.get("seed", MultiTaskTrainingArguments.seed)))
+    set_seed(recipe.seed)
     return MultiTaskModel.from_backbone(
         arguments.pop("backbone"),
         data.suite,
@@ -51,10 +53,13 @@ def build_trainer(
         data: Its data, from ``load_data``.
         model: The model to train or to evaluate; ``None``: a new one on the recipe's backbone.
     """
+    # Prepared already, to be checked; the trainer takes them as they are.
+    train: Any = data.train
+    test: Any = data.test
     return MultiTaskTrainer(
         model=model if model is not None else build_model(recipe, data),
         args=MultiTaskTrainingArguments(**recipe.arguments),
-        train_dataset=data.train,
-        eval_dataset=data.test,
+        train_dataset=train,
+        eval_dataset=test,
         processing_class=data.processing_class,
     )

@@ -30,7 +30,7 @@ def locate_data(
         problems: Where missing files are noted.
     """
     located = dict(data)
-    places = (folder, Path.cwd())
+    places: tuple[Path, ...] = (folder, Path.cwd())
     for name in ("path", "data_dir"):
         if isinstance(data.get(name), str):
             found = _found(data[name], places)
@@ -57,9 +57,7 @@ def locate_backbone(backbone: str, folder: Path) -> str:
     return _found(backbone, (folder, Path.cwd())) or backbone
 
 
-def _located_files(
-    path: str, files: object, places: tuple[Path, ...], problems: Problems
-) -> Any:
+def _located_files(path: str, files: object, places: tuple[Path, ...], problems: Problems) -> Any:
     if isinstance(files, Mapping):
         return {
             split: _located_files(f"{path}.{split}", entry, places, problems)

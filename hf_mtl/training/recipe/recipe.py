@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_mtl._yaml import load_yaml
+from hf_mtl.data import Collate
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
@@ -70,10 +71,16 @@ class Recipe:
         problems = Problems(str(path))
         content: dict[str, Any] = {}
         with problems.at(""):
-            content = _mapping_in(path)
-        problems.raise_if_any()
+            content = _mapping_in(path, problems)
+        if not content:
+            problems.raise_if_any()
         content = apply_overrides(content, overrides, problems)
         return _read(content, path.absolute().parent, problems)
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run."""
+        return int(self.arguments.get("seed", MultiTaskTrainingArguments.seed))
 
     def raise_faults(self) -> None:
         """Raises one error with every problem of the text.
@@ -85,8 +92,11 @@ class Recipe:
             raise RecipeError(self.origin, self.faults)
 
 
-def _mapping_in(path: Path) -> dict[str, Any]:
-    content = load_yaml(_text_of(path), origin=path.name)
+def _mapping_in(path: Path, problems: Problems) -> dict[str, Any]:
+    repeated: list[str] = []
+    content = load_yaml(_text_of(path), origin=path.name, repeated=repeated)
+    for problem in repeated:
+        problems.add("", f"{problem} Rename one of the two, or take one out.")
     if not isinstance(content, Mapping):
         raise ValueError(
             f"A recipe must be a mapping with the sections {', '.join(SECTIONS)}, "
@@ -114,6 +124,8 @@ def _check_together(suite: TaskSuite, arguments: Mapping[str, Any], problems: Pr
     args = MultiTaskTrainingArguments(**{"output_dir": "unnamed", **arguments})
     with problems.at("training"):
         check_construction(args, suite, {})
+    with problems.at("mixture.batches"):
+        Collate(suite, None, merged=args.batches == "merged")
     with problems.at("training.metric_for_best_model"):
         set_best_metric_direction(args, suite, {})
 

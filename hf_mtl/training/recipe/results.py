@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run gave, beside the answer that is the same for every row."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +9,7 @@ from hf_mtl.data import eval_dataloader
 from hf_mtl.evaluation import ResultRow, collect, constant_baseline, result_rows, task_metrics
 from hf_mtl.hub import RunResults, library_versions, machine_description
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.recipe.arguments import MIXTURE_FIELDS
 from hf_mtl.training.recipe.loading import RecipeData
 from hf_mtl.training.recipe.provenance import provenance
 from hf_mtl.training.recipe.recipe import Recipe
@@ -18,8 +18,8 @@ from hf_mtl.training.trainer import MultiTaskTrainer
 __all__ = ["describe_run", "plain_rows", "results_of_model", "results_of_training"]
 
 _PREFIX = "eval"
-# Sections of a recipe that the card shows; tasks and sources have tables of their own.
-_SHOWN_SECTIONS = ("model", "mixture", "training")
+# Secrets, and what says nothing about the model.
+_NOT_SHOWN = frozenset({"backbone", "hub_token", "output_dir", "overwrite_output_dir", "token"})
 
 
 def results_of_training(trainer: MultiTaskTrainer, data: RecipeData) -> list[ResultRow]:
@@ -74,11 +74,11 @@ def describe_run(
     return RunResults(
         suite=data.suite,
         results=plain_rows(rows),
-        backbone=str(recipe.content["model"]["backbone"]),
-        seed=int(recipe.arguments.get("seed", 42)),
+        backbone=_backbone_name(recipe),
+        seed=recipe.seed,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         num_train_rows={name: source.num_rows for name, source in data.train.sources.items()},
-        settings={name: recipe.content[name] for name in _SHOWN_SECTIONS if recipe.content.get(name)},
+        settings=_settings(recipe),
         seconds=seconds,
         machine=machine_description(),
         versions=library_versions(),
@@ -88,18 +88,35 @@ def describe_run(
 
 
 def plain_rows(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
-    """Rows for JSON, which has no word for a value that is not defined: ``None``.
+    """Rows as plain values, for JSON.
 
     Args:
         rows: Rows of the table of results.
     """
-    return [
-        {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(row).items()
-        }
-        for row in rows
-    ]
+    return [asdict(row) for row in rows]
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """What the user chose, by section; tasks and sources have tables of their own."""
+    sections: dict[str, dict[str, Any]] = {
+        "model": dict(recipe.model),
+        "mixture": {},
+        "training": {},
+    }
+    for name, value in recipe.arguments.items():
+        sections["mixture" if name in MIXTURE_FIELDS else "training"][name] = value
+    shown = {
+        section: {name: value for name, value in given.items() if name not in _NOT_SHOWN}
+        for section, given in {"model": recipe.model, **sections}.items()
+    }
+    return {section: given for section, given in shown.items() if given}
+
+
+def _backbone_name(recipe: Recipe) -> str:
+    """Backbone as the recipe names it, a folder in a form that no name on the Hub has."""
+    given = str(recipe.content["model"]["backbone"])
+    is_relative_folder = recipe.model["backbone"] != given and not given.startswith(".")
+    return f"./{given}" if is_relative_folder else given
 
 
 def _rows(
@@ -107,6 +124,4 @@ def _rows(
 ) -> list[ResultRow]:
     assert data.test is not None
     baselines = constant_baseline(data.suite, data.train, data.test)
-    return result_rows(
-        data.suite, metrics, num_rows=num_rows, baselines=baselines, prefix=_PREFIX
-    )
+    return result_rows(data.suite, metrics, num_rows=num_rows, baselines=baselines, prefix=_PREFIX)

@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from hf_mtl import MultiTaskTrainer, MultiTaskTrainingArguments, TaskSuite
@@ -202,6 +203,20 @@ def test_another_data_set_can_be_evaluated_and_predicted(toy_trainer, toy_data):
     assert len(output.predictions["topic"]) == 4
     assert output.label_ids["parts"][0] == [1, 3]  # given, surname among the sorted tags
     assert "test_valence_rmse" in output.metrics
+
+
+def test_the_card_shows_every_task_and_its_metrics(toy_trainer):
+    trainer = toy_trainer("three-in-one")
+    metrics = trainer.evaluate()
+    trainer.create_model_card(license="apache-2.0")
+    card = ModelCard.load(f"{trainer.args.output_dir}/README.md")
+    assert card.data.license == "apache-2.0"
+    shown = {
+        (result.task_name, result.metric_type): result.metric_value
+        for result in card.data.eval_results
+    }
+    assert shown["topic", "accuracy"] == metrics["eval_topic_accuracy"]
+    assert {task for task, _ in shown} == {"topic", "valence", "parts", "kind"}
 
 
 def test_training_lowers_every_loss(toy_trainer):

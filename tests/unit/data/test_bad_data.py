@@ -55,7 +55,9 @@ def test_an_id_without_a_name_is_refused(tokenizer):
 
 
 def test_a_word_for_a_number_is_refused(tokenizer):
-    with pytest.raises(ValueError, match=r"task 'topic' must be a finite number, but row 1 has 'go"):
+    with pytest.raises(
+        ValueError, match=r"task 'topic' must be a finite number, but row 1 has 'go"
+    ):
         prepare_rows(
             TaskSpec("regression"), {"text": ["a", "b"], "label": [None, "good"]}, tokenizer
         )
@@ -69,7 +71,7 @@ def test_another_number_of_labels_than_words_is_refused(tokenizer):
 
 def test_an_unknown_label_of_a_word_is_named_with_its_row(tokenizer):
     rows = {"tokens": [["a"], ["a"]], "labels": [["noun"], ["nuon"]]}
-    with pytest.raises(ValueError, match=r"row 1 has 'nuon'. Did you mean 'noun'?"):
+    with pytest.raises(ValueError, match=r"row 1 has 'nuon'. Did you mean 'noun'\?"):
         prepare_rows(PARTS, rows, tokenizer)
 
 
@@ -108,7 +110,9 @@ def test_a_transform_is_refused(tokenizer):
 
 
 def test_a_source_without_data_is_named(tokenizer):
-    with pytest.raises(ValueError, match=r"`train_dataset` must cover every source, but \['topic'\]"):
+    with pytest.raises(
+        ValueError, match=r"`train_dataset` must cover every source, but \['topic'\]"
+    ):
         prepare(TaskSuite({"topic": TOPIC}), {}, tokenizer)
 
 
@@ -125,8 +129,12 @@ def test_tasks_on_one_source_read_one_input(tokenizer):
             "parts": PARTS.replace(source="rows", columns={"tokens": "words"}),
         }
     )
-    rows = Dataset.from_dict({"text": ["a"], "label": ["car"], "words": [["a"]], "labels": [["noun"]]})
-    with pytest.raises(ValueError, match=r"source 'rows' must read the same input, but 'topic' rea"):
+    rows = Dataset.from_dict(
+        {"text": ["a"], "label": ["car"], "words": [["a"]], "labels": [["noun"]]}
+    )
+    with pytest.raises(
+        ValueError, match=r"source 'rows' must read the same input, but 'topic' rea"
+    ):
         prepare(suite, {"rows": rows}, tokenizer)
 
 

@@ -74,9 +74,7 @@ def test_a_merged_batch_has_one_forward_and_says_which_rows_a_task_has(collectio
     }
     assert forward["labels"]["topic"].tolist() == [-100, 0]
     assert forward["labels"]["parts"].shape == (2, 5)
-    assert all(
-        len(forward["labels"][task]) == len(rows) for task, rows in forward["rows"].items()
-    )
+    assert all(len(forward["labels"][task]) == len(rows) for task, rows in forward["rows"].items())
 
 
 def test_merged_rows_hold_what_separate_ones_hold(collection):

@@ -22,7 +22,9 @@ def test_names_of_a_class_label_feature_keep_their_order():
 
 
 def test_names_of_a_list_of_class_labels_are_read():
-    features = Features({"tokens": List(Value("string")), "labels": List(ClassLabel(names=["O", "B"]))})
+    features = Features(
+        {"tokens": List(Value("string")), "labels": List(ClassLabel(names=["O", "B"]))}
+    )
     rows = {"tokens": [["a", "b"]], "labels": [[1, 0]]}
     assert names_of("token-classification", rows, features) == ("O", "B")
 
@@ -50,7 +52,10 @@ def test_rows_that_a_selection_leaves_out_do_not_count():
 
 def test_given_names_and_scores_stay_as_they_are():
     suite = TaskSuite(
-        {"kind": TaskSpec("text-classification", labels=("a", "b")), "score": TaskSpec("regression")}
+        {
+            "kind": TaskSpec("text-classification", labels=("a", "b")),
+            "score": TaskSpec("regression"),
+        }
     )
     assert find_labels(suite, {}) == suite
 
@@ -63,7 +68,7 @@ def test_a_column_without_any_label_is_refused():
 
 def test_a_missing_column_offers_the_nearest():
     rows = {"text": ["a"], "lable": ["x"]}
-    with pytest.raises(KeyError, match="'label' is none. Did you mean 'lable'?"):
+    with pytest.raises(KeyError, match=r"'label' is none. Did you mean 'lable'\?"):
         names_of("text-classification", rows)
 
 

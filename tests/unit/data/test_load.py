@@ -77,12 +77,14 @@ def test_a_list_is_no_source():
 
 def test_data_with_splits_are_not_split_again(csv):
     files = {"train": csv["data_files"], "test": csv["data_files"]}
-    with pytest.raises(ValueError, match=r"split already, .* beside the splits \['train', 'test'\]"):
+    with pytest.raises(
+        ValueError, match=r"split already, .* beside the splits \['train', 'test'\]"
+    ):
         load_source({**csv, "data_files": files, "split": {"test_size": 0.1}})
 
 
 def test_an_unknown_field_of_split_offers_the_nearest(csv):
-    with pytest.raises(TypeError, match="field of `split` 'groupby'. Did you mean 'group_by'?"):
+    with pytest.raises(TypeError, match=r"field of `split` 'groupby'. Did you mean 'group_by'\?"):
         load_source({**csv, "split": {"test_size": 0.1, "groupby": "author"}})
 
 
@@ -92,10 +94,10 @@ def test_a_split_has_a_size(csv):
 
 
 def test_max_examples_of_an_unknown_split_is_refused(csv):
-    with pytest.raises(KeyError, match="split in `max_examples` 'trian'. Did you mean 'train'?"):
+    with pytest.raises(KeyError, match=r"split in `max_examples` 'trian'. Did you mean 'train'\?"):
         load_source({**csv, "max_examples": {"trian": 2}})
 
 
 def test_streams_are_refused(csv):
-    with pytest.raises(TypeError, match="must be read whole, .* Leave `streaming` out"):
+    with pytest.raises(TypeError, match=r"must be read whole, .* Leave `streaming` out"):
         load_source({**csv, "streaming": True})

@@ -93,5 +93,7 @@ def test_a_plan_for_other_sources_is_refused(collection):
 
 
 def test_a_string_is_no_batch_size(collection):
-    with pytest.raises(TypeError, match=r"`batch_size` must be a positive whole number, but got '8'"):
+    with pytest.raises(
+        TypeError, match=r"`batch_size` must be a positive whole number, but got '8'"
+    ):
         eval_dataloader(collection, batch_size="8")

@@ -91,9 +91,9 @@ def test_missing_labels_of_a_row_are_marked_for_each_kind(tokenizer):
         -100,
         1,
     ]
-    scores = prepared(
-        TaskSpec("regression"), {**texts, "label": [math.nan, 2.0]}, tokenizer
-    )["labels:task"][:]
+    scores = prepared(TaskSpec("regression"), {**texts, "label": [math.nan, 2.0]}, tokenizer)[
+        "labels:task"
+    ][:]
     assert scores[0] is None or math.isnan(scores[0])
     assert scores[1] == 2.0
     words = {"tokens": [["red"]] * 3, "labels": [None, ["noun"], [None]]}
@@ -111,9 +111,7 @@ def test_a_row_may_lack_the_label_of_one_of_two_tasks(tokenizer):
             "score": TaskSpec("regression", source="rows", columns={"label": "score"}),
         }
     )
-    rows = Dataset.from_dict(
-        {"text": ["red", "fox"], "label": ["car", None], "score": [None, 1.0]}
-    )
+    rows = Dataset.from_dict({"text": ["red", "fox"], "label": ["car", None], "score": [None, 1.0]})
     dataset = prepare(suite, {"rows": rows}, tokenizer).sources["rows"].dataset
     assert dataset["labels:topic"][:] == [1, -100]
     assert dataset["labels:score"][1] == 1.0

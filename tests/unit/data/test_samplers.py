@@ -70,17 +70,19 @@ def test_round_robin_draws_batches_as_datasets_interleaves_rows(stopping, length
 
 
 def test_an_unknown_sampler_offers_the_nearest_name():
-    with pytest.raises(KeyError, match="Unknown sampler 'temprature'. Did you mean 'temperature'?"):
+    with pytest.raises(KeyError, match=r"sampler 'temprature'. Did you mean 'temperature'\?"):
         SAMPLERS.build("temprature")
 
 
 def test_an_unknown_field_offers_the_nearest_name():
-    with pytest.raises(TypeError, match="Did you mean 'temperature'?"):
+    with pytest.raises(TypeError, match=r"Did you mean 'temperature'\?"):
         SAMPLERS.build({"name": "temperature", "temprature": 2})
 
 
 def test_an_unknown_stopping_rule_offers_the_nearest_name():
-    with pytest.raises(KeyError, match="Unknown stopping rule 'all_exausted'. Did you mean 'all_ex"):
+    with pytest.raises(
+        KeyError, match=r"Unknown stopping rule 'all_exausted'. Did you mean 'all_ex"
+    ):
         RoundRobinSampler("all_exausted")
 
 

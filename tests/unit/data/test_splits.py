@@ -93,7 +93,9 @@ def test_a_value_that_occurs_once_cannot_be_stratified(rows):
 
 def test_one_group_cannot_be_split():
     rows = Dataset.from_dict({"author": ["a", "a", "a"]})
-    with pytest.raises(ValueError, match=r"more groups than go to the test split, but 'author' has"):
+    with pytest.raises(
+        ValueError, match=r"more groups than go to the test split, but 'author' has"
+    ):
         split_dataset(rows, test_size=0.5, group_by="author")
 
 

@@ -177,7 +177,7 @@ def test_a_stopping_rule_without_all_is_refused():
 
 
 def test_an_unknown_stopping_rule_offers_the_nearest_name():
-    with pytest.raises(KeyError, match="Did you mean 'first_exhausted'?"):
+    with pytest.raises(KeyError, match=r"Did you mean 'first_exhausted'\?"):
         StepPlan(SIZES, tasks_per_step="all", stopping="first_exausted")
 
 

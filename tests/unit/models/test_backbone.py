@@ -112,7 +112,7 @@ def test_freezing_thaws_what_was_frozen_here_and_nothing_else(tiny_bert_config):
 
 @pytest.mark.parametrize(
     ("config", "size"),
-    [(LlamaConfig(hidden_size=24), 24), (ResNetConfig(hidden_sizes=[8, 16]), 16)],
+    [(LlamaConfig(hidden_size=64), 64), (ResNetConfig(hidden_sizes=[8, 16]), 16)],
 )
 def test_the_hidden_size_is_found_in_flat_and_hierarchical_backbones(config, size):
     assert hidden_size(config) == size

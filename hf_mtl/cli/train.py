@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hf-mtl train``: a recipe, carried out."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from hf_mtl.cli.errors import readable_errors
+from hf_mtl.cli.options import AsJson, Debug, Overrides, RecipeFile
+from hf_mtl.cli.tables import plan_view, results_table
+
+if TYPE_CHECKING:
+    from hf_mtl.training.recipe import Recipe
+
+__all__ = ["train"]
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Check everything and print the plan; load no weight."),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint in the output folder.")
+]
+# An option of its own: a value after --resume could not be told from an override.
+ResumeFrom = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Go on from this checkpoint.", show_default=False),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a run that is in the output folder.")
+]
+
+
+@readable_errors
+def train(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    dry_run: DryRun = False,
+    resume: Resume = False,
+    resume_from: ResumeFrom = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Train the tasks of a recipe together, evaluate them, and save the model with its card.
+
+    All that is wrong with the recipe or its data is reported at once, before training starts.
+    The output folder gets the model, its tokenizer, results.json and README.md.
+    """
+    del debug
+    checkpoint = str(resume_from) if resume_from is not None else resume
+    if overwrite and checkpoint:
+        raise ValueError("Either --overwrite or --resume must be given, not both.")
+    changes = [*(overrides or []), *(["training.overwrite_output_dir=true"] if overwrite else [])]
+    command = shlex.join(["hf-mtl", "train", str(recipe), *(overrides or [])])
+    # The progress of the trainer goes to standard output otherwise.
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        result = _train(recipe, changes, checkpoint, command, dry_run=dry_run)
+    if as_json:
+        typer.echo(result)
+
+
+def _train(
+    path: Path, overrides: Sequence[str], checkpoint: str | bool, command: str, *, dry_run: bool
+) -> str:
+    """Carries out a recipe, and returns what it gave, or with ``dry_run`` its plan, as JSON."""
+    from hf_mtl.training.recipe import Recipe, build_plan, carry_out, load_data, plain_rows
+
+    console = Console()
+    recipe = Recipe.from_file(path, overrides)
+    _check_output_folder(recipe, is_resuming=bool(checkpoint))
+    data = load_data(recipe)
+    plan = build_plan(recipe, data)
+    console.print(plan_view(plan))
+    if dry_run:
+        console.print("\nThe recipe and its data are right. No weight was loaded.")
+        return json.dumps(plan.to_dict(), indent=2)
+    rows = carry_out(recipe, data, resume_from_checkpoint=checkpoint, command=command)
+    folder = recipe.arguments["output_dir"]
+    if rows:
+        console.print(results_table(rows))
+    console.print(f"\nThe model, its results and its card are in {folder}.", markup=False)
+    return json.dumps({"output_dir": folder, "results": plain_rows(rows)}, indent=2)
+
+
+def _check_output_folder(recipe: "Recipe", *, is_resuming: bool) -> None:
+    """Says before any data are loaded that the output folder holds another run."""
+    from hf_mtl.training.checkpoint import check_output_folder
+
+    folder = recipe.arguments.get("output_dir")
+    if folder is None or is_resuming or recipe.arguments.get("overwrite_output_dir"):
+        return
+    try:
+        check_output_folder(folder, is_overwriting=False)
+    except ValueError as error:
+        raise ValueError(
+            f"`training.output_dir` must not hold another run, but {folder!r} has one. Go on with "
+            f"that run (--resume), replace it (--overwrite), or choose another folder."
+        ) from error
