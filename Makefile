@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCHMARKS ?= $(wildcard benchmarks/bench_*.py)
 RECIPE := recipes/quickstart/config.yaml
+# Changes to the recipe of the demo, such as make demo OVERRIDES=training.max_steps=20
+OVERRIDES ?=
 
 # Encoder and rows of the quickstart, for the demo and for tests on real weights.
 export HF_MTL_CACHE ?= $(HOME)/.cache/hf_mtl/quickstart
@@ -35,8 +37,8 @@ data: $(INSTALLED)  ## Brings encoder and rows of the quickstart into the cache 
 
 demo: data  ## Trains four tasks on real data, then answers questions about new text.
 	$(BIN)/python recipes/quickstart/fetch.py --output demo/data --archives $(HF_MTL_CACHE)/archives
-	$(BIN)/hf-mtl train $(RECIPE) --overwrite
-	$(BIN)/hf-mtl evaluate demo/run $(RECIPE)
+	$(BIN)/hf-mtl train $(RECIPE) $(OVERRIDES) --overwrite
+	$(BIN)/hf-mtl evaluate demo/run $(RECIPE) $(OVERRIDES)
 	$(BIN)/hf-mtl predict demo/run 'A gorgeous, witty film by Ms. Sofia Coppola.' 'Dr. Ada M. Byron'
 
 card:  ## Writes the card and the numbers of the last demo to model_cards/quickstart.

@@ -3,6 +3,7 @@
 
 import json
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,6 +85,10 @@ def load_model(name: str) -> "MultiTaskModel":
 
     Args:
         name: Its folder, or its name on the Hub.
+
+    Raises:
+        OSError: If there is no such model, or its weights are damaged.
+        ValueError: If it is a model of another kind.
     """
     from accelerate import PartialState
     from transformers.utils import logging
@@ -91,6 +96,14 @@ def load_model(name: str) -> "MultiTaskModel":
     from hf_mtl.models import MultiTaskModel
 
     logging.disable_progress_bar()
-    model: MultiTaskModel = MultiTaskModel.from_pretrained(name)
+    try:
+        model: MultiTaskModel = MultiTaskModel.from_pretrained(name)
+    except OSError as error:
+        if Path(name).is_dir():
+            raise
+        raise OSError(
+            f"`MODEL` must be the folder of a trained model or its name on the Hub, but {name!r} "
+            f"cannot be loaded: {error}"
+        ) from error
     model.to(PartialState().device)
     return model

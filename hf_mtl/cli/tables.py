@@ -40,7 +40,7 @@ def results_table(rows: Iterable["ResultRow"]) -> RenderableType:
 
 
 def _tasks_table(plan: "Plan") -> Table:
-    table = _table("Tasks", "task", "type", "source", "labels", "weight", "head parameters")
+    table = _table("Tasks", "task", "type", "source", "labels", "weight", "in the head")
     for task in plan.tasks:
         table.add_row(
             Text(task.name),
@@ -95,10 +95,13 @@ def _totals(plan: "Plan") -> Table:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
+    )
     texts = {"task", "type", "source", "metric", ""}
     for column in columns:
-        table.add_column(column, justify="left" if column in texts else "right")
+        # Narrow terminals fold long names: a name cut off is no name.
+        table.add_column(column, justify="left" if column in texts else "right", overflow="fold")
     return table
 
 

@@ -59,7 +59,9 @@ def train(
     if overwrite and checkpoint:
         raise ValueError("Either --overwrite or --resume must be given, not both.")
     changes = [*(overrides or []), *(["training.overwrite_output_dir=true"] if overwrite else [])]
-    command = shlex.join(["hf-mtl", "train", str(recipe), *(overrides or [])])
+    # For the card, which may be published.
+    shown = [override for override in overrides or [] if "token" not in override.split("=")[0]]
+    command = shlex.join(["hf-mtl", "train", str(recipe), *shown])
     # The progress of the trainer goes to standard output otherwise.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         result = _train(recipe, changes, checkpoint, command, dry_run=dry_run)
@@ -74,8 +76,7 @@ def _train(
     from hf_mtl.training.recipe import Recipe, build_plan, carry_out, load_data, plain_rows
 
     console = Console()
-    recipe = Recipe.from_file(path, overrides)
-    _check_output_folder(recipe, is_resuming=bool(checkpoint))
+    recipe = _with_output_checked(Recipe.from_file(path, overrides), is_resuming=bool(checkpoint))
     data = load_data(recipe)
     plan = build_plan(recipe, data)
     console.print(plan_view(plan))
@@ -90,17 +91,19 @@ def _train(
     return json.dumps({"output_dir": folder, "results": plain_rows(rows)}, indent=2)
 
 
-def _check_output_folder(recipe: "Recipe", *, is_resuming: bool) -> None:
-    """Says before any data are loaded that the output folder holds another run."""
+def _with_output_checked(recipe: "Recipe", *, is_resuming: bool) -> "Recipe":
+    """The recipe, with a fault if its output folder holds another run that must stay."""
     from hf_mtl.training.checkpoint import check_output_folder
 
     folder = recipe.arguments.get("output_dir")
     if folder is None or is_resuming or recipe.arguments.get("overwrite_output_dir"):
-        return
+        return recipe
     try:
         check_output_folder(folder, is_overwriting=False)
-    except ValueError as error:
-        raise ValueError(
-            f"`training.output_dir` must not hold another run, but {folder!r} has one. Go on with "
-            f"that run (--resume), replace it (--overwrite), or choose another folder."
-        ) from error
+    except ValueError:
+        return recipe.with_fault(
+            "training.output_dir",
+            f"`output_dir` must not hold another run, but {folder!r} has one. Go on with that run "
+            f"(--resume), replace it (--overwrite), or choose another folder.",
+        )
+    return recipe

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as rows of a table."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,9 +21,9 @@ class ResultRow:
         source: Name of the rows that the task is on.
         num_rows: Labelled rows that were judged.
         metric: Name of the metric.
-        value: Its value; NaN where the metric is not defined.
-        baseline: Value of the constant answer; NaN where the metric is not defined on it, ``None``
-            where it was not measured.
+        value: Its value; ``None`` where the metric is not defined.
+        baseline: Value of the constant answer; ``None`` where the metric is not defined on it, or
+            it was not measured.
         greater_is_better: Whether a larger value is the better one.
     """
 
@@ -31,7 +32,7 @@ class ResultRow:
     source: str
     num_rows: int
     metric: str
-    value: float
+    value: float | None
     baseline: float | None = None
     greater_is_better: bool = True
 
@@ -60,10 +61,14 @@ def result_rows(
             source=suite.source_of(task),
             num_rows=num_rows[task],
             metric=name,
-            value=metrics[f"{prefix}_{task}_{name}"],
-            baseline=None if baselines is None else baselines[task][name],
+            value=_defined(metrics[f"{prefix}_{task}_{name}"]),
+            baseline=None if baselines is None else _defined(baselines[task][name]),
             greater_is_better=metric.greater_is_better,
         )
         for task in suite
         for name, metric in metrics_of(suite, task).items()
     ]
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

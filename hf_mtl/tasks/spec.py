@@ -2,7 +2,7 @@
 """What one task is."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -182,7 +182,8 @@ def _checked_labels(labels: Any, task_type: TaskType) -> tuple[str, ...] | None:
         raise ValueError(
             f"`labels` must be left out for a task whose label is a number, but got {labels!r}."
         )
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels):
+    is_list = isinstance(labels, Sequence) and not isinstance(labels, str)
+    if not is_list or not all(isinstance(label, str) for label in labels):
         raise TypeError(
             f"`labels` must be a list of names, but got {labels!r}. Put numbers in quotes."
         )

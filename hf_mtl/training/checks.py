@@ -9,7 +9,7 @@ from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
-__all__ = ["check_construction", "set_best_metric_direction"]
+__all__ = ["check_construction", "check_same_labels", "set_best_metric_direction"]
 
 
 def check_construction(
@@ -42,6 +42,27 @@ def check_construction(
             f"`auto_find_batch_size` must be False where tasks have a `batch_size` of their own, "
             f"but {own_batch_sizes} have one. Leave one of the two out."
         )
+
+
+def check_same_labels(name: str, prepared: TaskSuite, suite: TaskSuite) -> None:
+    """Raises unless data were prepared with the label names that the model has.
+
+    Args:
+        name: The argument that the data were passed as.
+        prepared: The tasks that the data were prepared for.
+        suite: The tasks of the model.
+
+    Raises:
+        KeyError: If the model has no such task.
+        ValueError: If the label names of a task differ, or their order.
+    """
+    for task, spec in prepared.items():
+        if spec.labels != suite[task].labels:
+            raise ValueError(
+                f"`{name}` must be prepared with the labels of the model, but for task {task!r} it "
+                f"has {spec.labels} and the model {suite[task].labels}. Prepare it again with "
+                f"`model.suite`."
+            )
 
 
 def set_best_metric_direction(

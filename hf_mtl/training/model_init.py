@@ -8,14 +8,14 @@ from typing import Any
 from datasets import Dataset
 from transformers import set_seed
 
-from hf_mtl.data import find_labels
+from hf_mtl.data import SourceCollection, find_labels
 from hf_mtl.models import MultiTaskModel
 
 __all__ = ["then", "with_label_names"]
 
 
 def with_label_names(
-    model: MultiTaskModel, datasets: Mapping[str, Dataset] | None, seed: int
+    model: MultiTaskModel, datasets: Mapping[str, Dataset] | SourceCollection | None, seed: int
 ) -> MultiTaskModel:
     """The model, with heads for the tasks whose label names have to be found in data.
 
@@ -34,7 +34,10 @@ def with_label_names(
             f"Give them in `TaskSpec(labels=...)`."
         )
     if tasks and datasets is not None:
-        found = find_labels(model.suite, datasets)
+        if isinstance(datasets, SourceCollection):
+            found = datasets.suite
+        else:
+            found = find_labels(model.suite, datasets)
         set_seed(seed)  # new heads are drawn at random
         model.set_labels({task: found[task].known_labels(task) for task in tasks})
     return model

@@ -75,7 +75,7 @@ class Memory:
       of the parameters, for the batch that needs most: as many of its longest rows as a batch
       has, or all batches of a step where they are merged. Counted by running the backbone on
       the meta device, so that it holds for every architecture; ``None`` where it does not run
-      there.
+      there. Attention counts as without a fused kernel, which keeps less.
 
     Left out: activations of the heads, buffers of single operations, the copies that mixed
     precision and gradient clipping make, savings by activation checkpointing, the batches

@@ -20,7 +20,7 @@ from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.card import write_card
 from hf_mtl.training.checkpoint import check_complete, check_output_folder
-from hf_mtl.training.checks import check_construction, set_best_metric_direction
+from hf_mtl.training.checks import check_construction, check_same_labels, set_best_metric_direction
 from hf_mtl.training.loss_log import LossLog
 from hf_mtl.training.mixture import step_plan
 from hf_mtl.training.model_init import then, with_label_names
@@ -28,6 +28,7 @@ from hf_mtl.training.step import StepScale, has_labels, step_scale, total_loss
 
 __all__ = ["MultiTaskTrainer"]
 
+Datasets = Mapping[str, Dataset] | SourceCollection
 ComputeMetrics = Callable[[EvalPrediction], dict[str, float]]
 
 
@@ -61,7 +62,8 @@ class MultiTaskTrainer(Trainer):
         model: The model. Label names that it lacks are found in the training data.
         args: The arguments.
         train_dataset: A data set for each source; a task on a source of its own has its name.
-        eval_dataset: Likewise, for evaluation.
+            What ``hf_mtl.data.prepare`` gives is taken as well.
+        eval_dataset: Likewise, for evaluation; of all sources or of some.
         processing_class: Tokenizer, image processor or processor. ``None``: the model's.
         model_init: Called for a new model at each ``train`` instead of ``model``.
         compute_metrics: More metrics for some tasks, by task: each gets an ``EvalPrediction``
@@ -88,8 +90,8 @@ class MultiTaskTrainer(Trainer):
         self,
         model: MultiTaskModel | None = None,
         args: MultiTaskTrainingArguments | None = None,
-        train_dataset: Mapping[str, Dataset] | None = None,
-        eval_dataset: Mapping[str, Dataset] | None = None,
+        train_dataset: Datasets | None = None,
+        eval_dataset: Datasets | None = None,
         processing_class: Any = None,
         model_init: Callable[..., MultiTaskModel] | None = None,
         compute_metrics: Mapping[str, ComputeMetrics] | None = None,
@@ -167,9 +169,16 @@ class MultiTaskTrainer(Trainer):
         return self.get_eval_dataloader(self._prepared(test_dataset, "test"))
 
     def _prepared(self, datasets: Any, split: str) -> SourceCollection | None:
-        if datasets is None or isinstance(datasets, SourceCollection):
+        if datasets is None:
+            return None
+        suite = self.suite
+        if isinstance(datasets, SourceCollection):
+            check_same_labels(f"{split}_dataset", datasets.suite, suite)
             return datasets
-        return prepare(self.suite, datasets, self.processing_class, split=split)
+        given = [task for task in suite if suite.source_of(task) in datasets]
+        if given and split != "train":
+            suite = suite.subset(given)
+        return prepare(suite, datasets, self.processing_class, split=split)
 
     def _loader_settings(self) -> dict[str, Any]:
         return {
@@ -249,7 +258,8 @@ class MultiTaskTrainer(Trainer):
         """Metrics of every task: ``eval_{task}_{metric}``, ``eval_loss`` and ``eval_mean``.
 
         Args:
-            eval_dataset: A data set for each source. ``None``: the one given at construction.
+            eval_dataset: A data set for each source, or for some: then only their tasks are
+                measured. ``None``: those given at construction.
             ignore_keys: Not used; here for the signature of ``Trainer``.
             metric_key_prefix: Prefix of the keys in place of ``eval``.
         """
@@ -265,7 +275,7 @@ class MultiTaskTrainer(Trainer):
         """Predictions and references by task, and metrics as ``evaluate`` gives them.
 
         Args:
-            test_dataset: A data set for each source.
+            test_dataset: A data set for each source, or for some.
             ignore_keys: Not used; here for the signature of ``Trainer``.
             metric_key_prefix: Prefix of the keys.
         """
@@ -286,14 +296,16 @@ class MultiTaskTrainer(Trainer):
         collected = collect(
             self.model, self._on_device(dataloader), forward_context=self.accelerator.autocast
         )
-        metrics = task_metrics(self.suite, collected, metric_key_prefix)
+        suite = self.suite.subset(collected)
+        metrics = task_metrics(suite, collected, metric_key_prefix)
         self._results = result_rows(
-            self.suite,
+            suite,
             metrics,
             num_rows={task: len(found.references) for task, found in collected.items()},
             prefix=metric_key_prefix,
         )
-        for task, compute_metrics in self._task_metrics.items():
+        for task in self._task_metrics.keys() & suite.keys():
+            compute_metrics = self._task_metrics[task]
             predictions: Any = _arrays(collected[task].predictions)
             values = compute_metrics(
                 EvalPrediction(predictions, _arrays(collected[task].references))

@@ -3,6 +3,7 @@
 
 import typing
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import fields
 from enum import Enum
 from types import UnionType
@@ -24,6 +25,15 @@ _TRAINING = tuple(
 )
 # `fsdp` is annotated as text for the sake of upstream's parser, but documented as true or false.
 _ANNOTATED_TOO_NARROWLY = frozenset({"fsdp"})
+# Numbers that upstream takes unchecked and that would fail in the middle of a run, or do nothing.
+_POSITIVE = frozenset(
+    {
+        "gradient_accumulation_steps",
+        "num_train_epochs",
+        "per_device_eval_batch_size",
+        "per_device_train_batch_size",
+    }
+)
 _WORDS: Mapping[type, str] = {
     bool: "true or false",
     int: "a whole number",
@@ -52,13 +62,10 @@ def read_arguments(mixture: object, training: object, problems: Problems) -> dic
         for name, value in known_fields(section, content, known, problems).items():
             paths[name] = f"{section}.{name}"
             value = _off_switch(value, hints[name])
-            if name in _ANNOTATED_TOO_NARROWLY or _fits(value, hints[name]):
-                given[name] = value
+            if rule := _broken_rule(name, value, hints[name]):
+                problems.add(paths[name], f"`{name}` must be {rule}, but got {value!r}.")
             else:
-                problems.add(
-                    paths[name],
-                    f"`{name}` must be {_in_words(hints[name])}, but got {value!r}.",
-                )
+                given[name] = value
     if "output_dir" not in paths:
         problems.add("training.output_dir", "`output_dir` must be given: the folder of the run.")
     return _without_culprits(given, paths, problems)
@@ -99,7 +106,8 @@ def _without_culprits(
 
 def _complaint(given: Mapping[str, Any]) -> str | None:
     try:
-        MultiTaskTrainingArguments(**{"output_dir": "unnamed", **given})
+        # A copy, because upstream changes mappings that it is given.
+        MultiTaskTrainingArguments(**{"output_dir": "unnamed", **deepcopy(given)})
     except (ValueError, TypeError, LookupError, ImportError, OSError) as error:
         return message_of(error)
     return None
@@ -113,6 +121,14 @@ def _off_switch(value: object, hint: Any) -> object:
 
 def _members(option: Any) -> list[Enum]:
     return list(option) if isinstance(option, type) and issubclass(option, Enum) else []
+
+
+def _broken_rule(name: str, value: object, hint: Any) -> str | None:
+    """What a value must be and is not, in words; ``None`` if nothing is wrong with it alone."""
+    if name not in _ANNOTATED_TOO_NARROWLY and not _fits(value, hint):
+        return _in_words(hint)
+    is_too_small = name in _POSITIVE and isinstance(value, int | float) and value <= 0
+    return "above 0" if is_too_small else None
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

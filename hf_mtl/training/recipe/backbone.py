@@ -13,7 +13,7 @@ from hf_mtl._checks import nearest
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
 from hf_mtl.tasks import TaskSuite
 
-__all__ = ["backbone_config", "load_processing_class", "weightless_model"]
+__all__ = ["backbone_config", "check_model_fields", "load_processing_class", "weightless_model"]
 
 logger = logging.get_logger(__name__)
 
@@ -36,28 +36,52 @@ def backbone_config(model: Mapping[str, Any]) -> PreTrainedConfig:
         model: The section ``model`` of a recipe.
 
     Raises:
-        TypeError: If something in the section is an argument of nothing.
         OSError: If there is no such backbone.
     """
-    given = _without(model, "backbone")
-    config: PreTrainedConfig
-    config, unused = AutoConfig.from_pretrained(
-        model["backbone"], return_unused_kwargs=True, **given
-    )
-    loading = _LOADING | set(inspect.signature(PreTrainedModel.from_pretrained).parameters)
-    if unknown := [name for name in unused if name not in loading]:
-        with torch.device("meta"):
-            backbone_class = type(AutoModel.from_config(config))
-        building = set(inspect.signature(backbone_class.__init__).parameters) - {"self", "config"}
-        known = [*_PLACE, *loading, *building, *config.to_dict()]
-        for name in unknown:
-            if name not in building:
-                hint = nearest(name, known)
-                raise TypeError(
-                    f"Unknown field {name!r} for a backbone of type {config.model_type!r}."
-                    + (f" Did you mean {hint!r}?" if hint else "")
-                )
+    config, _ = _config_and_rest(model)
     return config
+
+
+def check_model_fields(model: Mapping[str, Any]) -> None:
+    """Raises unless every field of the section is an argument of something.
+
+    Args:
+        model: The section ``model`` of a recipe.
+
+    Raises:
+        TypeError: If a field is none; the nearest one is offered.
+    """
+    config, rest = _config_and_rest(model)
+    loading = _LOADING | set(inspect.signature(PreTrainedModel.from_pretrained).parameters)
+    unknown = [name for name in rest if name not in loading]
+    if not unknown:
+        return
+    with torch.device("meta"):
+        backbone_class = type(AutoModel.from_config(config))
+    building = set(inspect.signature(backbone_class.__init__).parameters) - {"self", "config"}
+    known = [*_PLACE, *loading, *building, *config.to_dict()]
+    for name in unknown:
+        if name not in building:
+            hint = nearest(name, known)
+            raise TypeError(
+                f"Unknown field {name!r} for a backbone of type {config.model_type!r}."
+                + (f" Did you mean {hint!r}?" if hint else "")
+            )
+
+
+def _config_and_rest(model: Mapping[str, Any]) -> tuple[PreTrainedConfig, dict[str, Any]]:
+    """Configuration, and the fields that are none of its."""
+    changes = {name: value for name, value in model.items() if name != "backbone"}
+    try:
+        config, rest = AutoConfig.from_pretrained(
+            model["backbone"], return_unused_kwargs=True, **changes
+        )
+    except OSError as error:
+        raise OSError(
+            f"`backbone` must be a folder or a name on the Hub, but {model['backbone']!r} cannot "
+            f"be loaded: {error}"
+        ) from error
+    return config, rest
 
 
 def load_processing_class(model: Mapping[str, Any]) -> Any:
@@ -93,7 +117,3 @@ def weightless_model(config: PreTrainedConfig, suite: TaskSuite) -> MultiTaskMod
     """
     with torch.device("meta"):
         return MultiTaskModel(MultiTaskConfig(backbone_cfg=config, tasks=suite.to_list()))
-
-
-def _without(mapping: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in mapping.items() if key != name}

@@ -6,7 +6,6 @@ from typing import Any
 from transformers import set_seed
 
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.plan import Plan, make_plan
 from hf_mtl.training.recipe.backbone import backbone_config, weightless_model
 from hf_mtl.training.recipe.loading import RecipeData
@@ -24,8 +23,7 @@ def build_plan(recipe: Recipe, data: RecipeData) -> Plan:
         data: Its data, from ``load_data``.
     """
     model = weightless_model(backbone_config(recipe.model), data.suite)
-    args = MultiTaskTrainingArguments(**recipe.arguments)
-    return make_plan(model, args, data.train, data.test)
+    return make_plan(model, recipe.training_arguments(), data.train, data.test)
 
 
 def build_model(recipe: Recipe, data: RecipeData) -> MultiTaskModel:
@@ -58,7 +56,7 @@ def build_trainer(
     test: Any = data.test
     return MultiTaskTrainer(
         model=model if model is not None else build_model(recipe, data),
-        args=MultiTaskTrainingArguments(**recipe.arguments),
+        args=recipe.training_arguments(),
         train_dataset=train,
         eval_dataset=test,
         processing_class=data.processing_class,

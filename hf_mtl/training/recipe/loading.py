@@ -11,6 +11,7 @@ from hf_mtl.data import PreparedSource, SourceCollection, find_labels, prepare
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.recipe.backbone import (
     backbone_config,
+    check_model_fields,
     load_processing_class,
     weightless_model,
 )
@@ -70,9 +71,12 @@ def load_data(
     suite = suite or recipe.suite
     config: PreTrainedConfig | None = None
     if processing_class is None and isinstance(recipe.model.get("backbone"), str):
-        with problems.at("model"):
+        with problems.at("model.backbone"):
             config = backbone_config(recipe.model)
             processing_class = load_processing_class(recipe.model)
+    if config is not None:
+        with problems.at("model"):
+            check_model_fields(recipe.model)
     sources: dict[str, _Source] = {}
     for source, tasks in suite.sources.items() if suite is not None else ():
         entry = recipe.sources.get(source)
@@ -80,7 +84,7 @@ def load_data(
             with problems.at(entry.path):
                 loaded = _load(entry, source, suite.subset(tasks), processing_class, problems)
                 sources |= {source: loaded} if loaded is not None else {}
-    _check_evaluation(sources, problems)
+    _check_evaluation(sources, str(recipe.arguments.get("eval_strategy", "no")), problems)
     problems.raise_if_any()
     assert suite is not None  # a recipe without tasks has faults
     data = _joined(suite, sources, processing_class)
@@ -116,14 +120,22 @@ def _load(
     return _Source(suite, prepared["train"], prepared.get("test"), splits.test_name)
 
 
-def _check_evaluation(sources: Mapping[str, _Source], problems: Problems) -> None:
-    """Notes a mixture of sources with and without evaluation: no mean over tasks would be one."""
+def _check_evaluation(
+    sources: Mapping[str, _Source], eval_strategy: str, problems: Problems
+) -> None:
+    """Notes evaluation that would not happen, or not for all tasks."""
     without = [source for source, loaded in sources.items() if loaded.test is None]
     if without and len(without) < len(sources):
         problems.add(
             "sources",
             f"Either all sources or none must have a split to evaluate on, but {without} say "
             f"`eval_split: {NO_SPLIT}`. Name a split for them, or say so for all.",
+        )
+    elif without and eval_strategy != "no":
+        problems.add(
+            "training.eval_strategy",
+            f"`eval_strategy` must be 'no' where no source has a split to evaluate on, but got "
+            f"{eval_strategy!r}. Leave it out, or name a split in place of `{NO_SPLIT}`.",
         )
 
 

@@ -2,7 +2,8 @@
 """A recipe: the one file that says what is trained, on what, and how."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,24 @@ class Recipe:
         """Seed of the run."""
         return int(self.arguments.get("seed", MultiTaskTrainingArguments.seed))
 
+    def training_arguments(self) -> MultiTaskTrainingArguments:
+        """The arguments as an object; where no folder is given, for a folder that is not used."""
+        # A copy, because upstream changes mappings that it is given.
+        return MultiTaskTrainingArguments(
+            **{"output_dir": "unnamed", **deepcopy(dict(self.arguments))}
+        )
+
+    def with_fault(self, path: str, problem: str) -> "Recipe":
+        """A recipe with one more problem, to be reported with the others.
+
+        Args:
+            path: Dotted path of what is wrong.
+            problem: What is wrong, and what to do.
+        """
+        problems = Problems(self.origin, self.faults)
+        problems.add(path, problem)
+        return replace(self, faults=problems.found)
+
     def raise_faults(self) -> None:
         """Raises one error with every problem of the text.
 
@@ -119,15 +138,19 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _check_together(suite: TaskSuite, arguments: Mapping[str, Any], problems: Problems) -> None:
-    """Notes what the trainer would say of tasks and arguments that are right by themselves."""
-    args = MultiTaskTrainingArguments(**{"output_dir": "unnamed", **arguments})
+def _with_joint_faults(recipe: Recipe) -> Recipe:
+    """The recipe with what the trainer would say of tasks and arguments that are right alone."""
+    if recipe.suite is None:
+        return recipe
+    args = recipe.training_arguments()
+    problems = Problems(recipe.origin, recipe.faults)
     with problems.at("training"):
-        check_construction(args, suite, {})
+        check_construction(args, recipe.suite, {})
     with problems.at("mixture.batches"):
-        Collate(suite, None, merged=args.batches == "merged")
+        Collate(recipe.suite, None, merged=args.batches == "merged")
     with problems.at("training.metric_for_best_model"):
-        set_best_metric_direction(args, suite, {})
+        set_best_metric_direction(args, recipe.suite, {})
+    return replace(recipe, faults=problems.found)
 
 
 def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recipe:
@@ -140,9 +163,7 @@ def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recip
     suite = read_suite(tasks, sources, problems)
     read_balancing(sections.get("balancing"), problems)
     arguments = read_arguments(sections.get("mixture"), sections.get("training"), problems)
-    if suite is not None:
-        _check_together(suite, arguments, problems)
-    return Recipe(
+    recipe = Recipe(
         origin=problems.origin,
         model=model,
         suite=suite,
@@ -151,3 +172,4 @@ def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recip
         faults=problems.found,
         content=dict(content),
     )
+    return _with_joint_faults(recipe)

@@ -98,16 +98,13 @@ def plain_rows(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """What the user chose, by section; tasks and sources have tables of their own."""
-    sections: dict[str, dict[str, Any]] = {
-        "model": dict(recipe.model),
-        "mixture": {},
-        "training": {},
-    }
+    sections: dict[str, dict[str, Any]] = {"model": {}, "mixture": {}, "training": {}}
+    sections["model"] |= recipe.model
     for name, value in recipe.arguments.items():
         sections["mixture" if name in MIXTURE_FIELDS else "training"][name] = value
     shown = {
         section: {name: value for name, value in given.items() if name not in _NOT_SHOWN}
-        for section, given in {"model": recipe.model, **sections}.items()
+        for section, given in sections.items()
     }
     return {section: given for section, given in shown.items() if given}
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which split of a source is trained on, and which is evaluated on."""
 
+import inspect
+import re
 from dataclasses import dataclass
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, load_dataset
 from datasets.exceptions import DatasetsError
 
+from hf_mtl._checks import nearest
 from hf_mtl.data import load_source
 from hf_mtl.training.recipe.sources import NO_SPLIT, SourceEntry
 
@@ -13,6 +16,8 @@ __all__ = ["EVAL_SPLITS", "Splits", "load_splits"]
 
 EVAL_SPLITS = ("test", "validation", "dev", "eval")
 """Splits to evaluate on, the first that a source has, where the recipe does not name one."""
+
+_OWN_FIELDS = ("eval_split", "max_examples", "train_split")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,16 @@ def load_splits(entry: SourceEntry) -> Splits:
     except DatasetsError as error:
         # What really happened, such as a line of a file that cannot be parsed, is the cause.
         raise ValueError(f"The data cannot be read: {error.__cause__ or error}") from error
+    except TypeError as error:
+        # Fields that `load_dataset` does not know go on to the format's own configuration.
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None:
+            raise
+        hint = nearest(unknown[1], [*inspect.signature(load_dataset).parameters, *_OWN_FIELDS])
+        raise TypeError(
+            f"Unknown field {unknown[1]!r} for data of format {entry.data['path']!r}."
+            + (f" Did you mean {hint!r}?" if hint else "")
+        ) from error
     if entry.train_split not in splits:
         raise ValueError(
             f"There is no split {entry.train_split!r} to train on, only {list(splits)}. "

@@ -99,7 +99,9 @@ def _check_source(
         )
     elif source is not None and "data" in section and source != name:
         problems.add(
-            path, f"A task has `data` or `source`, not both, but got `source: {source}` as well."
+            path,
+            f"A task has `data` or `source`, not both, but got `source: {source}` as well. Leave "
+            f"one of the two out.",
         )
     elif source is not None and source not in sources:
         problems.add(f"{path}.source", unknown_name("source", source, sources))

@@ -219,6 +219,20 @@ def test_the_card_shows_every_task_and_its_metrics(toy_trainer):
     assert {task for task, _ in shown} == {"topic", "valence", "parts", "kind"}
 
 
+def test_some_sources_can_be_evaluated_alone(toy_trainer, toy_data):
+    metrics = toy_trainer().evaluate({"names": toy_data["names"]})
+    assert "eval_topic_loss" not in metrics
+    assert metrics["eval_mean"] == pytest.approx(
+        (metrics["eval_parts_accuracy"] + metrics["eval_kind_accuracy"]) / 2
+    )
+
+
+def test_an_unknown_source_is_named(toy_trainer, toy_data):
+    message = r"`eval_dataset` has \['parts'\], which are no sources of this suite"
+    with pytest.raises(ValueError, match=message):
+        toy_trainer().evaluate({"names": toy_data["names"], "parts": toy_data["names"]})
+
+
 def test_training_lowers_every_loss(toy_trainer):
     trainer = toy_trainer(tasks_per_step="all", max_steps=60)
     before = trainer.evaluate()

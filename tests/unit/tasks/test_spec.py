@@ -69,6 +69,7 @@ def test_a_spec_cannot_be_changed_from_outside():
         ({"columns": {"text": 3}}, TypeError, "must name a column for 'text', but got 3"),
         ({"columns": "body"}, TypeError, "must be a mapping of roles to columns"),
         ({"labels": "yes"}, TypeError, "`labels` must be a list of names, but got 'yes'"),
+        ({"labels": 5}, TypeError, "`labels` must be a list of names, but got 5"),
         ({"labels": [0, 1]}, TypeError, "Put numbers in quotes"),
         ({"labels": ["a", "a"]}, ValueError, "must be distinct"),
         ({"labels": []}, ValueError, "at least one"),

@@ -48,9 +48,7 @@ def test_a_file_cut_off_is_named(tmp_path, model):
     save(tmp_path, model.state_dict())
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-8])
-    with pytest.raises(
-        ValueError, match=r"model.safetensors' must be whole, but it cannot"
-    ):
+    with pytest.raises(ValueError, match=r"model.safetensors' must be whole, but it cannot"):
         check_complete(tmp_path, model)
 
 

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 import pytest
 
 from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
-from hf_mtl.training.checks import check_construction, set_best_metric_direction
+from hf_mtl.training.checks import (
+    check_construction,
+    check_same_labels,
+    set_best_metric_direction,
+)
 
 SUITE = TaskSuite(
     {
@@ -69,9 +73,7 @@ def test_metrics_of_an_unknown_task_are_refused(tmp_path):
 
 def test_several_processes_are_refused_by_number():
     args = SimpleNamespace(world_size=2, n_gpu=1, auto_find_batch_size=False)
-    with pytest.raises(
-        ValueError, match="in one process on one device for now, but got 2"
-    ):
+    with pytest.raises(ValueError, match="in one process on one device for now, but got 2"):
         check_construction(args, SUITE, {})
 
 
@@ -79,3 +81,11 @@ def test_a_searched_batch_size_is_refused_beside_a_fixed_one(tmp_path):
     suite = SUITE.replace("topic", batch_size=4)
     with pytest.raises(ValueError, match=r"`auto_find_batch_size` must be False .* \['topic'\]"):
         check_construction(arguments(tmp_path, auto_find_batch_size=True), suite, {})
+
+
+def test_data_prepared_with_other_labels_are_refused():
+    other = SUITE.replace("topic", labels=("b", "a"))
+    message = r"`train_dataset` must be prepared with the labels of the model, but for task 'topic'"
+    with pytest.raises(ValueError, match=message):
+        check_same_labels("train_dataset", other, SUITE)
+    check_same_labels("train_dataset", SUITE.subset(["topic"]), SUITE)

@@ -148,7 +148,7 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
         ),
         pytest.param(
             "tasks={}",
-            "tasks: There must be at least one. Write `tasks: {name: {type: ...}}`.",
+            "tasks: There must be at least one task. Write `tasks: {name: {type: ...}}`.",
             id="no task",
         ),
         pytest.param(
@@ -228,6 +228,12 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
             id="a fraction where a whole number is expected",
         ),
         pytest.param(
+            "training.per_device_train_batch_size=0",
+            "training.per_device_train_batch_size: `per_device_train_batch_size` must be above 0, "
+            "but got 0.",
+            id="no rows in a batch",
+        ),
+        pytest.param(
             "training.eval_strategy=often",
             "training.eval_strategy: often is not a valid IntervalStrategy",
             id="a choice that there is not",
@@ -287,8 +293,7 @@ def test_two_tasks_of_one_name_are_reported_with_their_line_beside_other_faults(
     text = dump_yaml(content).replace("  kind:\n", "  parts:\n") + "balancing: {weighting: x}\n"
     found = faults(tmp_path, text)
     assert found[0] == (
-        "line 15, column 3: the key 'parts' is given twice. "
-        "Rename one of the two, or take one out."
+        "line 15, column 3: the key 'parts' is given twice. Rename one of the two, or take one out."
     )
     assert found[1].startswith("balancing.weighting: ")
 
@@ -300,14 +305,12 @@ def test_two_tasks_of_one_name_are_reported_with_their_line_beside_other_faults(
         ("mean", "A task name must not be 'mean', which is a metric key of its own."),
         ("items", "'items' is an attribute of `torch.nn.ModuleDict`"),
         ("Topic", "Task names must differ by more than case, but got 'topic' and 'Topic'."),
-        ("topic_f1", "both report as 'topic_f1_macro'"),
     ],
 )
 def test_an_unsafe_or_clashing_name_is_refused(tmp_path, content, name, problem):
     content["tasks"][name] = {
         "type": "text-classification",
         "source": "names",
-        "metrics": [{"name": "evaluate", "path": "macro"}] if name == "topic_f1" else ["accuracy"],
     }
     (found,) = faults(tmp_path, content)
     assert found.startswith(f"tasks.{name}: ")
@@ -328,6 +331,13 @@ def test_a_source_that_no_task_learns_from_is_refused(tmp_path, content):
         "sources.spare: No task learns from this source. Give a task `source: spare`, or take it "
         "out.",
     )
+
+
+def test_merged_batches_of_texts_and_pictures_are_refused(tmp_path, content):
+    content["tasks"]["scene"] = {"type": "image-classification", "data": {"path": "someone/scenes"}}
+    assert faults(tmp_path, content) == ()
+    (found,) = faults(tmp_path, content, "mixture.batches=merged")
+    assert found.startswith("mixture.batches: `batches` must be 'separate' for tasks on different")
 
 
 def test_one_weight_may_be_zero_but_not_all(tmp_path, content):

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line from a recipe to answers, on a tiny encoder and a handful of rows."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import hf_mtl
+from hf_mtl._yaml import dump_yaml
+from hf_mtl.cli.app import app
+
+GOOD, BAD = "the film was very good", "the book is not great"
+
+
+def run(*arguments: object, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
+
+
+def plain(text: str) -> str:
+    """Text with every run of white space as one space: terminals wrap lines."""
+    return " ".join(text.split())
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, tiny_tokenizer: Any, tiny_bert_config: Any) -> Path:
+    """Recipe of three tasks on two sources, beside its encoder and its data."""
+    from transformers import BertModel
+
+    BertModel(tiny_bert_config).save_pretrained(tmp_path / "encoder")
+    tiny_tokenizer.save_pretrained(tmp_path / "encoder")
+    with (tmp_path / "news.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["body", "group"])
+        rows.writerows([[f"{GOOD} {index}", "film"] for index in range(10)])
+        rows.writerows([[f"{BAD} {index}", "book"] for index in range(6)])
+    with (tmp_path / "names.jsonl").open("w", encoding="utf-8") as file:
+        for index in range(10):
+            words = ["Ada", "Byron"] if index % 2 else ["Bell", "Labs", "Inc"]
+            tags = ["first", "last"] if index % 2 else ["company"] * 3
+            row = {"words": words, "tags": tags, "length": float(len(words))}
+            file.write(json.dumps(row) + "\n")
+    content = {
+        "model": {"backbone": "encoder"},
+        "tasks": {
+            "topic": {
+                "type": "text-classification",
+                "data": {
+                    "path": "csv",
+                    "data_files": "news.csv",
+                    "split": {"test_size": 0.25, "seed": 0, "stratify_by": "group"},
+                },
+                "columns": {"text": "body", "label": "group"},
+            },
+            "parts": {
+                "type": "token-classification",
+                "source": "names",
+                "columns": {"tokens": "words", "labels": "tags"},
+            },
+            "length": {"type": "regression", "source": "names", "columns": {"text": "words"}},
+        },
+        "sources": {
+            "names": {
+                "path": "json",
+                "data_files": {"train": "names.jsonl", "validation": "names.jsonl"},
+            }
+        },
+        "mixture": {"tasks_per_step": "all"},
+        "training": {
+            "output_dir": str(tmp_path / "run"),
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 4,
+            "save_strategy": "no",
+            "use_cpu": True,
+            "disable_tqdm": True,
+        },
+    }
+    content["tasks"]["length"]["columns"]["label"] = "length"
+    (tmp_path / "recipe.yaml").write_text(dump_yaml(content), encoding="utf-8")
+    return tmp_path / "recipe.yaml"
+
+
+@pytest.fixture
+def trained(recipe: Path) -> Path:
+    """Folder of a run of the recipe."""
+    shown = run("train", recipe, "training.learning_rate=1e-3", "training.hub_token=hf_secret")
+    assert shown.exit_code == 0, shown.stderr
+    assert "constant: the best single answer for all rows" in shown.stdout
+    return recipe.parent / "run"
+
+
+def test_training_gives_results_beside_constant_answers(recipe):
+    shown = run("train", recipe, "--json")
+    assert shown.exit_code == 0, shown.stderr
+    results = json.loads(shown.stdout)["results"]
+    assert [(row["task"], row["metric"]) for row in results] == [
+        ("topic", "accuracy"),
+        ("topic", "f1_macro"),
+        ("parts", "accuracy"),
+        ("parts", "f1_macro"),
+        ("length", "pearson"),
+        ("length", "rmse"),
+    ]
+    baselines = {(row["task"], row["metric"]): row["baseline"] for row in results}
+    assert baselines["parts", "accuracy"] == pytest.approx(15 / 25)  # 5 rows with 3 tags, 5 with 2
+    assert baselines["length", "rmse"] == pytest.approx(0.5)  # lengths 2 and 3 around 2.5
+
+
+def test_a_run_leaves_model_results_and_card_but_no_secrets(trained):
+    written = {path.name for path in trained.iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "results.json", "README.md"} <= written
+    card = (trained / "README.md").read_text("utf-8")
+    assert "training.learning_rate=1e-3" in card
+    assert "hf_secret" not in card + (trained / "results.json").read_text("utf-8")
+
+
+def test_a_trained_model_is_measured_again_with_the_same_numbers(trained, recipe):
+    measured = run("evaluate", trained, recipe, "--json")
+    assert measured.exit_code == 0, measured.stderr
+    results = json.loads((trained / "results.json").read_text("utf-8"))["results"]
+    assert json.loads(measured.stdout)["results"] == [
+        {**row, "value": pytest.approx(row["value"], abs=1e-5)} for row in results
+    ]
+    assert (
+        "constant: the best single answer for all rows" in run("evaluate", trained, recipe).stdout
+    )
+
+
+def test_a_recipe_with_other_labels_than_the_model_is_refused(trained, recipe):
+    wrong = run("evaluate", trained, recipe, "tasks.topic.labels=[car, film]")
+    assert wrong.exit_code == 2
+    assert (
+        "tasks.topic: `labels` must be that of the trained model, ('book', 'film'), but got "
+        "('car', 'film')."
+    ) in plain(wrong.stderr)
+
+
+def test_one_task_answers_a_text(trained):
+    (line,) = run("predict", trained, GOOD, "--task", "topic", "--json").stdout.splitlines()
+    answer = json.loads(line)
+    assert answer["input"] == GOOD
+    assert answer["answers"].keys() == {"topic"}
+    assert answer["answers"]["topic"]["label"] in {"book", "film"}
+
+
+def test_all_tasks_answer_the_lines_of_standard_input(trained):
+    shown = run("predict", trained, "--json", given=f"{GOOD}\n\n{BAD}\n")
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [line["input"] for line in lines] == [GOOD, BAD]
+    assert [list(line["answers"]) for line in lines] == [["topic", "parts", "length"]] * 2
+    assert [part["word"] for part in lines[0]["answers"]["parts"]] == GOOD.split()
+
+
+def test_answers_to_the_lines_of_a_file_can_be_read(trained, tmp_path):
+    (tmp_path / "inputs.jsonl").write_text('["Ada", "Byron"]\n"a film"\n', encoding="utf-8")
+    shown = run("predict", trained, "--file", tmp_path / "inputs.jsonl")
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.startswith("Ada Byron\n  topic ")
+    assert "\na film\n  topic " in shown.stdout
+
+
+def test_a_task_that_the_model_has_not_is_refused_with_the_nearest(trained):
+    wrong = run("predict", trained, GOOD, "--task", "topc")
+    assert wrong.exit_code == 2
+    assert "Unknown task 'topc'. Did you mean 'topic'?" in plain(wrong.stderr)
+
+
+def test_the_card_of_a_run_is_written_for_publishing(trained, tmp_path):
+    shown = run("card", trained, "--output", tmp_path / "card", "--name", "three-in-one")
+    assert shown.exit_code == 0, shown.stderr
+    assert "# three-in-one" in (tmp_path / "card" / "README.md").read_text("utf-8")
+    assert (tmp_path / "card" / "results.json").exists()
+
+
+def test_a_folder_with_a_run_is_not_trained_into_by_chance(trained, recipe):
+    again = run("train", recipe)
+    assert again.exit_code == 2
+    assert plain(
+        f"training.output_dir: `output_dir` must not hold another run, but '{trained}' has one. "
+        f"Go on with that run (--resume), replace it (--overwrite), or choose another folder."
+    ) in plain(again.stderr)
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
+    shown = run("train", recipe, "--dry-run")
+    assert shown.exit_code == 0, shown.stderr
+    assert "6 = 2 epochs of 3" in shown.stdout  # 12 rows in batches of 4
+    assert "The recipe and its data are right. No weight was loaded." in shown.stdout
+    assert not (tmp_path / "run").exists()
+    plan = json.loads(run("train", recipe, "--dry-run", "--json").stdout)
+    assert plan["steps"] == 6
+    assert {source["name"]: source["train_rows"] for source in plan["sources"]} == {
+        "topic": 12,
+        "names": 10,
+    }
+
+
+def test_a_run_is_resumed_or_replaced_when_asked(recipe, tmp_path):
+    saving = ["training.save_strategy=epoch", "--json"]
+    first = run("train", recipe, *saving)
+    assert first.exit_code == 0, first.stderr
+    resumed = run("train", recipe, *saving, "--resume")
+    assert resumed.exit_code == 0, resumed.stderr
+    assert json.loads(resumed.stdout) == json.loads(first.stdout)
+    checkpoint = tmp_path / "run" / "checkpoint-3"
+    from_first = run("train", recipe, *saving, "--resume-from", checkpoint)
+    assert json.loads(from_first.stdout) == json.loads(first.stdout)
+    replaced = run("train", recipe, "--overwrite", "--json")
+    assert replaced.exit_code == 0, replaced.stderr
+    assert not checkpoint.exists()
+
+
+def test_a_wrong_recipe_is_one_report_of_text_and_data_and_exit_code_2(recipe):
+    wrong = run(
+        "train",
+        recipe,
+        "tasks.topic.columns.text=bodi",
+        "tasks.length.columns.label=words",
+        "training.learning_rate=fast",
+        "mixture.sampler=uniform",
+    )
+    assert wrong.exit_code == 2
+    assert wrong.stdout == ""
+    assert "Traceback" not in wrong.stderr
+    headline, *problems = wrong.stderr.splitlines()[-6:]
+    assert headline == f"Error: {recipe} has 5 problems:"
+    assert problems[0].startswith("  training.learning_rate: `learning_rate` must be a number")
+    assert problems[1].startswith("  mixture.tasks_per_step: `sampler` must be left out")
+    assert "Did you mean 'body'?" in problems[2]
+    assert problems[2].startswith("  tasks.topic.data")
+    assert problems[3].startswith("  sources.names, split 'train': The label of task 'length' must")
+    assert problems[4].startswith("  sources.names, split 'validation': The label of task 'length'")
+
+
+def test_an_error_shows_its_traceback_with_debug_only(recipe):
+    wrong = run("train", recipe, "training.learning_rate=fast", "--debug")
+    assert type(wrong.exception).__name__ == "RecipeError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict", "nowhere", "a", "--file", "b"], "Inputs must be texts or come from `--file`"),
+        (["predict", "nowhere", "--file", "b.txt"], "No such file or directory: 'b.txt'"),
+        (["predict", "nowhere", "a"], "or its name on the Hub, but 'nowhere' cannot be loaded"),
+        (["predict", "nowhere"], "There must be at least one input, but got only empty lines."),
+        (["train", "nowhere.yaml"], "nowhere.yaml has 1 problem: The recipe cannot be read"),
+        (["train", "a.yaml", "--resume", "--overwrite"], "Either --overwrite or --resume"),
+        (["card", "nowhere", "--output", "b"], "must hold the results.json of a run"),
+    ],
+)
+def test_wrong_input_is_one_readable_block_and_exit_code_2(arguments, words):
+    wrong = run(*arguments, given="\n")
+    assert wrong.exit_code == 2
+    assert words in plain(wrong.stderr)
+    assert "Traceback" not in wrong.stderr
+
+
+def test_the_version_is_shown():
+    assert run("--version").stdout.strip() == hf_mtl.__version__
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "card"])
+def test_every_command_explains_itself(command):
+    shown = run(command, "--help")
+    assert shown.exit_code == 0
+    assert "--debug" in shown.stdout

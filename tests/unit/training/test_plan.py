@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The plan of a run against numbers that can be counted by hand, and memory against a real pass."""
+
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+
+from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
+from hf_mtl.data import SourceCollection, prepare
+from hf_mtl.models import MultiTaskConfig, MultiTaskModel
+from hf_mtl.training.activations import longest_rows, saved_bytes
+from hf_mtl.training.plan import Plan, make_plan
+
+SUITE = TaskSuite(
+    {
+        "topic": TaskSpec("text-classification", labels=("book", "film"), weight=3.0),
+        "valence": TaskSpec("regression", batch_size=2),
+    }
+)
+# Without [CLS] and [SEP] one to six words.
+TEXTS = ["good", "a film", "a good film", "a very good film", "not a very good film"]
+
+
+def model_on(device: str, config: Any) -> MultiTaskModel:
+    with torch.device(device):
+        return MultiTaskModel(MultiTaskConfig(backbone_cfg=config, tasks=SUITE.to_list()))
+
+
+@pytest.fixture
+def rows(tiny_tokenizer: Any) -> SourceCollection:
+    """Ten rows with a class, five with a number."""
+    datasets = {
+        "topic": Dataset.from_dict({"text": TEXTS * 2, "label": ["book", "film"] * 5}),
+        "valence": Dataset.from_dict({"text": TEXTS, "label": [0.0, 1.0, 2.0, 3.0, 4.0]}),
+    }
+    return prepare(SUITE, datasets, tiny_tokenizer)
+
+
+@pytest.fixture
+def plan_of(rows: SourceCollection, tiny_bert_config: Any) -> Any:
+    def plan(**settings: Any) -> Plan:
+        args = MultiTaskTrainingArguments(
+            output_dir="out", use_cpu=True, per_device_train_batch_size=4, **settings
+        )
+        return make_plan(model_on("meta", tiny_bert_config), args, rows)
+
+    return plan
+
+
+def test_steps_are_those_of_the_sampler(plan_of):
+    plan = plan_of(num_train_epochs=2)
+    # topic: 10 rows in batches of 4; valence: 5 rows in batches of 2
+    assert [source.batches for source in plan.sources] == [3, 3]
+    assert (plan.steps_per_epoch, plan.steps, plan.epochs) == (6, 12, 2.0)
+    assert (plan.sampler, plan.forwards_per_step) == ("proportional", 1)
+
+
+def test_a_step_of_all_sources_takes_a_forward_for_each_or_one_merged(plan_of):
+    separate = plan_of(tasks_per_step="all", gradient_accumulation_steps=2, max_steps=7)
+    assert (separate.steps, separate.sampler, separate.forwards_per_step) == (7, None, 2 * 2)
+    merged = plan_of(tasks_per_step="all", batches="merged")
+    assert merged.forwards_per_step == 1
+
+
+def test_tasks_and_sources_are_described(plan_of):
+    topic, valence = plan_of().tasks
+    assert (topic.num_labels, topic.weight, topic.head_parameters) == (2, 1.5, 16 * 2 + 2)
+    assert (valence.num_labels, valence.weight, valence.head_parameters) == (None, 0.5, 16 + 1)
+    source = plan_of().sources[1]
+    assert (source.train_rows, source.batch_size, source.longest) == (5, 2, 5 + 2)
+
+
+def test_parameters_and_their_memory_are_counted(plan_of, tiny_bert_config):
+    plan = plan_of()
+    model = model_on("cpu", tiny_bert_config)
+    assert plan.parameters == sum(parameter.numel() for parameter in model.parameters())
+    trained = plan.trainable_parameters
+    assert plan.memory.parameters == 4 * plan.parameters  # float32
+    assert (plan.memory.gradients, plan.memory.optimizer) == (4 * trained, 8 * trained)
+    assert plan.memory.total == 4 * plan.parameters + 12 * trained + plan.memory.activations
+
+
+def test_activations_are_what_a_real_pass_keeps(tiny_bert_config, monkeypatch):
+    # A fused kernel keeps less than the meta device can know of.
+    tiny_bert_config._attn_implementation = "eager"
+    inputs = {"input_ids": torch.ones(3, 7, dtype=torch.long)}
+    counted = saved_bytes(model_on("meta", tiny_bert_config), inputs)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_: tensor)  # stays on the CPU
+    assert counted == saved_bytes(model_on("cpu", tiny_bert_config), inputs)
+
+
+def test_merged_batches_keep_more_at_once(plan_of):
+    separate = plan_of(tasks_per_step=2).memory.activations
+    merged = plan_of(tasks_per_step=2, batches="merged").memory.activations
+    assert merged > 1.9 * separate
+
+
+def test_the_longest_rows_are_found(rows):
+    assert longest_rows(rows.sources["valence"], 2) == (4, 3)
+    assert len(longest_rows(rows.sources["valence"], 99)) == 5
+
+
+def test_a_plan_is_plain_values(plan_of):
+    plain = plan_of(tasks_per_step="all").to_dict()
+    assert plain["tasks"][0]["name"] == "topic"
+    assert plain["memory"]["total"] == plan_of(tasks_per_step="all").memory.total

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The data of a recipe: which split is which, and what is said before a weight is loaded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_mtl._yaml import dump_yaml
+from hf_mtl.training.recipe import Recipe, RecipeData, RecipeError, build_plan, load_data
+
+ROWS = [{"text": "good film", "label": "film"}, {"text": "dull book", "label": "book"}] * 4
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_tokenizer: Any, tiny_bert_config: Any) -> Path:
+    """Folder with a backbone that has no weights, so that loading one would fail."""
+    tiny_bert_config.save_pretrained(tmp_path / "encoder")
+    tiny_tokenizer.save_pretrained(tmp_path / "encoder")
+    return tmp_path
+
+
+def load(folder: Path, splits: dict[str, list[dict[str, Any]]], *overrides: str) -> RecipeData:
+    for name, rows in splits.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    files = {name: f"{name}.jsonl" for name in splits}
+    content = {
+        "model": {"backbone": "encoder"},
+        "tasks": {
+            "topic": {"type": "text-classification", "data": {"path": "json", "data_files": files}}
+        },
+        "training": {"output_dir": "out", "use_cpu": True, "per_device_train_batch_size": 4},
+    }
+    (folder / "recipe.yaml").write_text(dump_yaml(content), encoding="utf-8")
+    recipe = Recipe.from_file(folder / "recipe.yaml", overrides)
+    data = load_data(recipe)
+    build_plan(recipe, data)
+    return data
+
+
+@pytest.mark.parametrize("name", ["test", "validation", "dev", "eval"])
+def test_the_usual_names_of_an_evaluation_split_are_found(folder, name):
+    data = load(folder, {"train": ROWS, name: ROWS[:2]})
+    assert data.eval_splits == {"topic": name}
+    assert len(data.test) == 2
+    assert data.suite["topic"].labels == ("book", "film")
+
+
+def test_the_test_split_goes_before_the_validation_split_unless_the_recipe_names_one(folder):
+    splits = {"train": ROWS, "validation": ROWS[:2], "test": ROWS[:4]}
+    assert len(load(folder, splits).test) == 4
+    assert len(load(folder, splits, "tasks.topic.data.eval_split=validation").test) == 2
+
+
+def test_rows_without_a_split_to_evaluate_on_need_one_or_a_word_that_there_is_none(folder):
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": ROWS})
+    assert caught.value.problems == (
+        "tasks.topic.data: There is no split to evaluate on, only ['train']. Cut one off with "
+        "`split: {test_size: 0.1, seed: 0}`, name one in `eval_split`, or write "
+        "`eval_split: none` to do without.",
+    )
+    assert len(load(folder, {"train": ROWS}, "tasks.topic.data.split={test_size: 0.25}").test) == 2
+    assert load(folder, {"train": ROWS}, "tasks.topic.data.eval_split=none").test is None
+
+
+def test_evaluation_during_training_needs_rows_to_evaluate_on(folder):
+    with pytest.raises(RecipeError) as caught:
+        load(
+            folder,
+            {"train": ROWS},
+            "tasks.topic.data.eval_split=none",
+            "training.eval_strategy=epoch",
+        )
+    assert caught.value.problems == (
+        "training.eval_strategy: `eval_strategy` must be 'no' where no source has a split to "
+        "evaluate on, but got 'epoch'. Leave it out, or name a split in place of `none`.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "tasks.topic.data.train_split=training",
+            "tasks.topic.data: There is no split 'training' to train on, only ['train', 'test']. "
+            "Name the one you mean in `train_split`.",
+        ),
+        (
+            "tasks.topic.data.eval_split=tests",
+            "tasks.topic.data: There is no split 'tests' to evaluate on, only ['train', 'test']. "
+            "Correct `eval_split`.",
+        ),
+        (
+            "tasks.topic.columns.text=txt",
+            "tasks.topic.data: `columns` of task 'topic': 'text' must be a column of the data, but "
+            "'txt' is none. Did you mean 'text'? Columns: ['text', 'label'].",
+        ),
+        (
+            "model.num_hiden_layers=1",
+            "model: Unknown field 'num_hiden_layers' for a backbone of type 'bert'. Did you mean "
+            "'num_hidden_layers'?",
+        ),
+        (
+            "model.backbone=encodr",
+            "model.backbone: `backbone` must be a folder or a name on the Hub, but 'encodr' cannot "
+            "be loaded: ",
+        ),
+        (
+            "tasks.topic.data.nam=x",
+            "tasks.topic.data: Unknown field 'nam' for data of format 'json'. Did you mean 'name'?",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_weight_is_loaded(folder, override, problem):
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": ROWS, "test": ROWS}, override)
+    (found,) = caught.value.problems
+    assert found.startswith(problem)
+
+
+def test_labels_outside_the_declared_ones_are_reported_for_both_splits_at_once(folder):
+    wrong = [*ROWS, {"text": "a", "label": "car"}]
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": wrong, "test": wrong}, "tasks.topic.labels=[film, book]")
+    train, test = caught.value.problems
+    assert train.startswith("tasks.topic.data, split 'train': ")
+    assert test.startswith("tasks.topic.data, split 'test': ")
+    assert "'car'" in train
+    assert "'car'" in test
+
+
+def test_text_faults_and_data_faults_are_in_one_report(folder):
+    with pytest.raises(RecipeError) as caught:
+        load(
+            folder,
+            {"train": ROWS, "test": ROWS},
+            "training.seed=x",
+            "model.num_hiden_layers=1",
+            "tasks.topic.labels=[film]",
+        )
+    paths = [problem.split(":")[0] for problem in caught.value.problems]
+    assert paths == [
+        "training.seed",
+        "model",
+        "tasks.topic.data, split 'train'",
+        "tasks.topic.data, split 'test'",
+    ]
+
+
+def test_a_file_that_cannot_be_parsed_is_named_with_the_reason(folder):
+    (folder / "broken.jsonl").write_text('{"text": \n', encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"tasks.topic.data: The data cannot be read: "):
+        load(folder, {"train": ROWS}, "tasks.topic.data.data_files=broken.jsonl")
