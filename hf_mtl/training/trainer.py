@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import EvalPrediction, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
 
 from hf_mtl.data import SourceCollection, eval_dataloader, prepare, train_dataloader
@@ -24,12 +23,12 @@ from hf_mtl.training.checks import check_construction, check_same_labels, set_be
 from hf_mtl.training.loss_log import LossLog
 from hf_mtl.training.mixture import step_plan
 from hf_mtl.training.model_init import then, with_label_names
+from hf_mtl.training.own_metrics import ComputeMetrics, own_metrics
 from hf_mtl.training.step import StepScale, has_labels, step_scale, total_loss
 
 __all__ = ["MultiTaskTrainer"]
 
 Datasets = Mapping[str, Dataset] | SourceCollection
-ComputeMetrics = Callable[[EvalPrediction], dict[str, float]]
 
 
 class MultiTaskTrainer(Trainer):
@@ -66,8 +65,8 @@ class MultiTaskTrainer(Trainer):
         eval_dataset: Likewise, for evaluation; of all sources or of some.
         processing_class: Tokenizer, image processor or processor. ``None``: the model's.
         model_init: Called for a new model at each ``train`` instead of ``model``.
-        compute_metrics: More metrics for some tasks, by task: each gets an ``EvalPrediction``
-            with lists of predictions and references, and gives names and values.
+        compute_metrics: More metrics for some tasks, by task: a function of an
+            ``EvalPrediction`` that gives names and values, or a module of ``evaluate``.
         callbacks: As in ``Trainer``.
         optimizers: As in ``Trainer``.
 
@@ -305,11 +304,8 @@ class MultiTaskTrainer(Trainer):
             prefix=metric_key_prefix,
         )
         for task in self._task_metrics.keys() & suite.keys():
-            compute_metrics = self._task_metrics[task]
-            predictions: Any = _arrays(collected[task].predictions)
-            values = compute_metrics(
-                EvalPrediction(predictions, _arrays(collected[task].references))
-            )
+            found = collected[task]
+            values = own_metrics(self._task_metrics[task], found.predictions, found.references)
             metrics |= {
                 f"{metric_key_prefix}_{task}_{name}": value for name, value in values.items()
             }
@@ -380,8 +376,3 @@ class MultiTaskTrainer(Trainer):
     def _load_best_model(self) -> None:
         check_complete(str(self.state.best_model_checkpoint), self.model)
         super()._load_best_model()
-
-
-def _arrays(rows: list[Any]) -> Any:
-    """An array, as users of ``compute_metrics`` expect; rows of unequal length stay lists."""
-    return rows if rows and isinstance(rows[0], list) else np.asarray(rows)

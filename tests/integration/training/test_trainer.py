@@ -3,6 +3,8 @@
 
 import inspect
 
+import datasets
+import evaluate
 import numpy as np
 import pytest
 import torch
@@ -193,6 +195,20 @@ def test_metrics_of_the_users_own_join_the_others(toy_trainer):
 
     metrics = toy_trainer(compute_metrics={"topic": share_right}).evaluate()
     assert metrics["eval_topic_right"] == metrics["eval_topic_accuracy"]
+
+
+def test_a_module_of_evaluate_is_a_metric_too(toy_trainer):
+    class ShareRight(evaluate.Metric):
+        def _info(self):
+            value = datasets.Value("int64")
+            features = datasets.Features({"predictions": value, "references": value})
+            return evaluate.MetricInfo("share", citation="", features=features)
+
+        def _compute(self, predictions, references):
+            return {"share": float(np.mean(np.equal(predictions, references)))}
+
+    metrics = toy_trainer(compute_metrics={"topic": ShareRight()}).evaluate()
+    assert metrics["eval_topic_share"] == metrics["eval_topic_accuracy"]
 
 
 def test_another_data_set_can_be_evaluated_and_predicted(toy_trainer, toy_data):
