@@ -9,7 +9,7 @@ A micro-batch is a plain dictionary::
 ``merged``: one forward for all draws; ``rows[task]`` are the rows ``[b]`` that a task has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -66,7 +66,7 @@ class Collate:
         features = [row for draw in draws for row in draw.features]
         inputs = kind.collate(features, self.processing_class)
         side = kind.padding_side(self.processing_class)
-        values, rows = _by_task(draws)
+        values = _labels_by_task(draws)
         labels = {}
         for task in filter(values.__contains__, self.suite):
             label_kind = self.suite[task].task_type.label_kind
@@ -75,24 +75,27 @@ class Collate:
         return {
             "inputs": inputs,
             "labels": labels,
-            "rows": {task: torch.tensor(rows[task]) for task in labels} if with_rows else None,
+            "rows": self._rows_by_task(draws, labels) if with_rows else None,
         }
 
+    def _rows_by_task(self, draws: Sequence[SourceRows], tasks: Iterable[str]) -> dict[str, Tensor]:
+        """Rows of the forward that each task has; tasks of one source share one tensor."""
+        rows: dict[str, list[int]] = {}
+        start = 0
+        for draw in draws:
+            stop = start + len(draw.features)
+            rows.setdefault(draw.source, []).extend(range(start, stop))
+            start = stop
+        tensors = {source: torch.tensor(indices) for source, indices in rows.items()}
+        return {task: tensors[self.suite.source_of(task)] for task in tasks}
 
-def _by_task(
-    draws: Sequence[SourceRows],
-) -> tuple[dict[str, list[Any]], dict[str, list[int]]]:
-    """Labels of each task, and the rows of the forward that they belong to."""
+
+def _labels_by_task(draws: Sequence[SourceRows]) -> dict[str, list[Any]]:
     values: dict[str, list[Any]] = {}
-    rows: dict[str, list[int]] = {}
-    start = 0
     for draw in draws:
-        stop = start + len(draw.features)
         for task, labels in draw.labels.items():
             values.setdefault(task, []).extend(labels)
-            rows.setdefault(task, []).extend(range(start, stop))
-        start = stop
-    return values, rows
+    return values
 
 
 def _check_one_kind(suite: TaskSuite) -> None:

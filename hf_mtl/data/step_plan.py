@@ -19,7 +19,8 @@ from torch.utils.data import Sampler
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.samplers import SourceSize, TaskSampler
-from hf_mtl.data.samplers.rounds import check_stopping, num_rounds, rounds
+from hf_mtl.data.samplers.by_rate import draws_per_row
+from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds
 
 __all__ = ["StepPlan"]
 
@@ -99,6 +100,16 @@ class StepPlan(Sampler[list[Draw]]):
         if self.sampler is None:
             return num_rounds(sizes, self.stopping)
         return -(-self.sampler.num_draws(sizes) // int(self.tasks_per_step))
+
+    @property
+    def rows_per_step(self) -> float:
+        """Rows of an optimizer step over all ranks and micro-batches, on average."""
+        sizes = list(self.sizes.values())
+        if self.sampler is None:
+            draws = draws_in_rounds(sizes, self.stopping)
+            rows = sum(size.rows_in(count) for size, count in zip(sizes, draws, strict=True))
+            return rows / self.num_steps
+        return int(self.tasks_per_step) / draws_per_row(self.sampler.rates(sizes), sizes)
 
     def __len__(self) -> int:
         return self.num_steps * self.accumulation

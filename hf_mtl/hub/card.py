@@ -2,13 +2,13 @@
 """Model cards: what a run gave, for people and for the Hub."""
 
 import re
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_mtl.hub.run_results import RunResults
+from hf_mtl.models import HEADS
 
 __all__ = ["render_card"]
 
@@ -126,15 +126,20 @@ def _results(run: RunResults) -> str:
 
 
 def _usage(run: RunResults, model_path: str, example: str) -> str:
-    task = next(iter(run.suite))
-    code = f"""
-        from hf_mtl import MultiTaskModel
-
-        model = MultiTaskModel.from_pretrained({model_path!r})
-        model.predict({example!r})     # an answer for every task, from one pass
-        model.to_single_task({task!r}).save_pretrained({f"{task}-only"!r})    # without hf_mtl
-    """
-    return f"## Use\n\n```python\n{textwrap.dedent(code).strip()}\n```"
+    lines = [
+        "from hf_mtl import MultiTaskModel",
+        "",
+        f"model = MultiTaskModel.from_pretrained({model_path!r})",
+        f"model.predict({example!r})     # an answer for every task, from one pass",
+    ]
+    native = (task for task, spec in run.suite.items() if HEADS.build(spec.head_entry).is_native)
+    if task := next(native, None):
+        folder = f"{task}-only"
+        lines.append(
+            f"model.to_single_task({task!r}).save_pretrained({folder!r})    # without hf_mtl"
+        )
+    code = "\n".join(lines)
+    return f"## Use\n\n```python\n{code}\n```"
 
 
 def _data(run: RunResults) -> str:

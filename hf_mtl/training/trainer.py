@@ -12,7 +12,13 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
 
-from hf_mtl.data import SourceCollection, eval_dataloader, prepare, train_dataloader
+from hf_mtl.data import (
+    SourceCollection,
+    StepPlan,
+    eval_dataloader,
+    prepare,
+    train_dataloader,
+)
 from hf_mtl.evaluation import ResultRow, collect, result_rows, task_metrics
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.tasks import TaskSuite
@@ -43,6 +49,7 @@ class MultiTaskTrainer(Trainer):
                                 a pure function of seed and epoch
     ``get_eval_dataloader``     all sources in one loader                       ``data``
     ``get_test_dataloader``     the same                                        ``data``
+    ``get_total_...``           a step has batches of several sources           ``data``
     ``get_batch_samples``       denominators of the whole step                  ``step``
     ``training_step``           one backward for each forward                   ``Trainer``
     ``compute_loss``            one loss a task, then one number                ``step``
@@ -137,19 +144,31 @@ class MultiTaskTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Loader of micro-batches, in the order of the step plan."""
+        collection = self._train_collection()
+        return train_dataloader(
+            collection,
+            self._step_plan(collection),
+            merged=self.args.batches == "merged",
+            **self._loader_settings(),
+        )
+
+    def get_total_train_batch_size(self, args: Any) -> int:
+        """Rows of a step on average, over all sources, micro-batches and ranks."""
+        del args
+        return round(self._step_plan(self._train_collection()).rows_per_step)
+
+    def _train_collection(self) -> SourceCollection:
         collection = self._prepared(self.train_dataset, "train")
         if collection is None:
             raise ValueError("`train_dataset` must be given to train, but got None.")
+        return collection
+
+    def _step_plan(self, collection: SourceCollection) -> StepPlan:
         sizes = collection.sizes(
             batch_size=self._train_batch_size,
             num_slots=self.args.world_size * self.args.gradient_accumulation_steps,
         )
-        return train_dataloader(
-            collection,
-            step_plan(sizes, self.args),
-            merged=self.args.batches == "merged",
-            **self._loader_settings(),
-        )
+        return step_plan(sizes, self.args)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """Loader of all rows of all sources, in order."""

@@ -7,7 +7,7 @@ import torch
 
 from hf_mtl.data.samplers.base import SourceSize
 
-__all__ = ["capped_rows", "num_draws_at", "random_draws_at", "shares"]
+__all__ = ["capped_rows", "draws_per_row", "num_draws_at", "random_draws_at", "shares"]
 
 
 def capped_rows(sizes: Sequence[SourceSize], cap: int | None) -> list[int]:
@@ -21,14 +21,18 @@ def shares(amounts: Sequence[float]) -> list[float]:
     return [amount / total for amount in amounts]
 
 
+def draws_per_row(rates: Sequence[float], sizes: Sequence[SourceSize]) -> float:
+    """Draws that it takes on average to get one row if examples come at these rates.
+
+    A draw of source m takes b_m rows and happens with probability proportional to r_m / b_m, so
+    that it takes sum(r) / sum(r / b) rows on average, and sum(r) is 1.
+    """
+    return sum(rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True))
+
+
 def num_draws_at(rates: Sequence[float], sizes: Sequence[SourceSize], num_rows: int) -> int:
     """Draws that take about ``num_rows`` rows if examples come at these rates."""
-    # A draw of source m takes b_m rows and happens with probability proportional to r_m / b_m, so
-    # that it takes sum(r) / sum(r / b) rows on average, and sum(r) is 1.
-    draws_per_row = sum(
-        rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)
-    )
-    return max(1, round(num_rows * draws_per_row))
+    return max(1, round(num_rows * draws_per_row(rates, sizes)))
 
 
 def random_draws_at(

@@ -201,3 +201,11 @@ def test_a_rank_is_one_of_the_world():
 def test_a_plan_has_a_source():
     with pytest.raises(ValueError, match=r"`sizes` must hold at least one source, but got none"):
         StepPlan({}, tasks_per_step="all")
+
+
+def test_rows_of_a_step_are_counted_on_average():
+    sizes = {"a": SourceSize(num_rows=3, batch_size=2), "b": SourceSize(num_rows=4, batch_size=4)}
+    together = StepPlan(sizes, tasks_per_step="all", stopping="all_exhausted")
+    assert together.rows_per_step == (2 + 1 + 4 + 4) / 2
+    apart = StepPlan(sizes, sampler=ProportionalSampler(), tasks_per_step=1)
+    assert apart.rows_per_step == pytest.approx((3 + 4) / 3)

@@ -135,3 +135,13 @@ def test_what_is_not_known_leaves_no_empty_section():
 def test_a_run_without_a_defined_result_still_has_a_card():
     run = replace(RUN, results=[RUN.results[2]])
     assert ModelCard(render_card(run, model_name="m")).data.eval_results is None
+
+
+def test_the_example_of_export_takes_a_task_whose_head_can_be_exported():
+    pooled = RUN.suite.replace("kind", head="pooled")
+    card = render_card(replace(RUN, suite=pooled), model_name="quickstart")
+    assert "to_single_task('length')" in card
+    for task in ("length", "valence"):
+        pooled = pooled.replace(task, head="pooled")
+    card = render_card(replace(RUN, suite=pooled), model_name="quickstart")
+    assert "to_single_task" not in card
