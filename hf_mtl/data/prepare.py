@@ -13,7 +13,16 @@ from hf_mtl._checks import check_same_names
 from hf_mtl.data.collection import PreparedSource, SourceCollection
 from hf_mtl.data.columns import check_source, label_column_name
 from hf_mtl.data.labels import is_list, value_names
-from hf_mtl.tasks import IGNORE_INDEX, InputKind, TaskSpec, TaskSuite, split_words
+from hf_mtl.tasks import (
+    IGNORE_INDEX,
+    InputKind,
+    LabelColumn,
+    LabelKind,
+    RowWords,
+    TaskSpec,
+    TaskSuite,
+    split_words,
+)
 
 __all__ = ["prepare"]
 
@@ -23,7 +32,9 @@ class _TaskLabels:
     """Where the labels of a task come from and how they are encoded."""
 
     task: str
-    spec: TaskSpec
+    kind: LabelKind
+    column: str
+    names: tuple[str, ...]
     value_names: tuple[str, ...] | None
 
 
@@ -38,7 +49,7 @@ class _RowEncoding:
 
     @property
     def with_words(self) -> bool:
-        return any(item.spec.task_type.label_kind.needs_words for item in self.labels)
+        return any(item.kind.needs_words for item in self.labels)
 
 
 def prepare(
@@ -96,10 +107,11 @@ def prepare(
 def _encoding(tasks: Mapping[str, TaskSpec], dataset: Dataset) -> _RowEncoding:
     first = next(iter(tasks.values()))
     labels = []
-    for task, given in tasks.items():
-        # Settings that leave the rows as they are must not change the cache's key.
-        spec = given.replace(metrics=(), weight=1.0, head=None, source=None, batch_size=None)
-        labels.append(_TaskLabels(task, spec, value_names(dataset, spec.label_column)))
+    for task, spec in tasks.items():
+        kind = spec.task_type.label_kind
+        names = spec.known_labels(task) if kind.has_names else ()
+        column = spec.label_column
+        labels.append(_TaskLabels(task, kind, column, names, value_names(dataset, column)))
     return _RowEncoding(
         first.task_type.input_kind, first.input_columns(), first.max_length, tuple(labels)
     )
@@ -114,7 +126,7 @@ def _encoded(
     num_proc: int | None,
 ) -> Dataset:
     inputs = list(dict.fromkeys(encoding.input_columns.values()))
-    labels = list(dict.fromkeys(item.spec.label_column for item in encoding.labels))
+    labels = list(dict.fromkeys(item.column for item in encoding.labels))
     on_the_fly = encoding.kind.on_the_fly
     read = labels if on_the_fly else list(dict.fromkeys([*inputs, *labels]))
     rows = dataset.with_format(None)
@@ -149,11 +161,11 @@ def _encode_rows(
         max_length=encoding.max_length,
         with_words=encoding.with_words,
     )
-    word_ids = features.pop("word_ids", None)
-    words = [split_words(text) for text in columns["text"]] if encoding.with_words else None
-    return features | _encode_labels(
-        rows, indices, encoding=encoding, words=words, word_ids=word_ids
-    )
+    words = None
+    if encoding.with_words:
+        texts = [split_words(text) for text in columns["text"]]
+        words = RowWords(texts, features.pop("word_ids"))
+    return features | _encode_labels(rows, indices, encoding=encoding, words=words)
 
 
 def _encode_labels(
@@ -161,18 +173,18 @@ def _encode_labels(
     indices: Sequence[int],
     *,
     encoding: _RowEncoding,
-    words: Sequence[Sequence[str]] | None = None,
-    word_ids: Sequence[Sequence[int | None]] | None = None,
+    words: RowWords | None = None,
 ) -> dict[str, list[Any]]:
     return {
-        label_column_name(item.task): item.spec.task_type.label_kind.encode(
-            rows[item.spec.label_column],
-            item.spec,
-            task=item.task,
-            value_names=item.value_names,
-            words=words,
-            word_ids=word_ids,
-            first_row=indices[0],
+        label_column_name(item.task): item.kind.encode(
+            LabelColumn(
+                rows[item.column],
+                item.task,
+                item.names,
+                value_names=item.value_names,
+                words=words,
+                first_row=indices[0],
+            )
         )
         for item in encoding.labels
     }

@@ -45,7 +45,7 @@ def _constant_predictions(
     kind = suite[task].task_type.label_kind
     known = _labels(suite, task, train)
     labels = _labels(suite, task, test)
-    answer = _constant_logits(known[labelled_mask(known)], kind.num_outputs(suite[task]), task)
+    answer = _constant_logits(known[labelled_mask(known)], suite[task].num_outputs, task)
     predictions, references = kind.pairs(answer.expand(*labels.shape, -1), labels)
     return TaskPredictions(predictions, references)
 

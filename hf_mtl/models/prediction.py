@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
-from hf_mtl.tasks import INPUTS, InputKind, split_words
+from hf_mtl.tasks import INPUTS, InputKind, RowWords, split_words
 
 if TYPE_CHECKING:
     from hf_mtl.models.modeling import MultiTaskModel
@@ -103,23 +103,19 @@ def _answers(
         max_length=model.suite[tasks[0]].max_length,
         with_words=with_words,
     )
-    word_ids = features.pop("word_ids", None)
+    word_ids = features.pop("word_ids", ())
     inputs = kind.collate(
         [{name: values[index] for name, values in features.items()} for index in range(len(rows))],
         processing_class,
     )
     logits = model(tasks=list(tasks), **_placed(inputs, model)).logits
-    words = [split_words(text) for text in columns["text"]] if with_words else None
-    side = kind.padding_side(processing_class)
+    words = None
+    if with_words:
+        texts = [split_words(text) for text in columns["text"]]
+        length = next(iter(inputs.values())).shape[1]
+        words = RowWords(texts, _padded(word_ids, length, kind.padding_side(processing_class)))
     return {
-        task: label_kind.answers(
-            logits[task],
-            model.suite[task],
-            words=words,
-            word_ids=_padded(word_ids, logits[task].shape[1], side)
-            if label_kind.needs_words
-            else None,
-        )
+        task: label_kind.answers(logits[task], model.suite[task].labels or (), words)
         for task, label_kind in label_kinds.items()
     }
 
@@ -133,11 +129,11 @@ def _placed(inputs: Mapping[str, Tensor], model: "MultiTaskModel") -> dict[str, 
 
 
 def _padded(
-    word_ids: Sequence[Sequence[int | None]] | None, length: int, side: str
+    word_ids: Sequence[Sequence[int | None]], length: int, side: str
 ) -> list[list[int | None]]:
     """Words of each position, ``None`` where the batch was padded."""
     padded: list[list[int | None]] = []
-    for row in word_ids or ():
+    for row in word_ids:
         padding: list[int | None] = [None] * (length - len(row))
         padded.append([*row, *padding] if side == "right" else [*padding, *row])
     return padded

@@ -4,7 +4,7 @@
 from hf_mtl.tasks import types
 from hf_mtl.tasks.base import TASK_TYPES, TaskType
 from hf_mtl.tasks.inputs import INPUTS, InputKind, split_words
-from hf_mtl.tasks.labels import LABELS, LabelKind
+from hf_mtl.tasks.labels import LABELS, LabelColumn, LabelKind, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
 from hf_mtl.tasks.names import check_metric_keys
 from hf_mtl.tasks.spec import TaskSpec
@@ -16,7 +16,9 @@ __all__ = [
     "LABELS",
     "TASK_TYPES",
     "InputKind",
+    "LabelColumn",
     "LabelKind",
+    "RowWords",
     "TaskSpec",
     "TaskSuite",
     "TaskType",

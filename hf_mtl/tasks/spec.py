@@ -91,6 +91,11 @@ class TaskSpec:
         """Whether label names are still to be found before a head can be built."""
         return self.task_type.label_kind.has_names and self.labels is None
 
+    @property
+    def num_outputs(self) -> int:
+        """Width of the task's logits: ``C`` classes, or 1 for a number."""
+        return self.task_type.label_kind.num_outputs(self.labels or ())
+
     def known_labels(self, task: str) -> tuple[str, ...]:
         """Label names.
 

@@ -9,7 +9,16 @@ import transformers
 
 from hf_mtl.evaluation import METRICS
 from hf_mtl.models import HEADS, LOSSES
-from hf_mtl.tasks import INPUTS, LABELS, TASK_TYPES, TaskSpec, TaskType, num_labelled
+from hf_mtl.tasks import (
+    INPUTS,
+    LABELS,
+    TASK_TYPES,
+    LabelColumn,
+    RowWords,
+    TaskSpec,
+    TaskType,
+    num_labelled,
+)
 
 
 def broken_laws(task_type: TaskType) -> list[str]:
@@ -73,19 +82,16 @@ def test_a_spec_of_the_type_survives_a_round_trip(task_type):
 
 def test_missing_labels_are_not_counted(task_type):
     kind = task_type.label_kind
-    names = {"labels": ("0", "1")} if kind.has_names else {}
-    spec = TaskSpec(TASK_TYPES.name_of(type(task_type)), **names)
-    words = {"words": [["w"]] * 3, "word_ids": [[0]] * 3}
+    names = ("0", "1") if kind.has_names else ()
     values = [[1], None, [None]] if kind.per_token else [1, None, None]
-    encoded = kind.encode(values, spec, task="t", **(words if kind.needs_words else {}))
+    words = RowWords([["w"]] * 3, [[0]] * 3)
+    encoded = kind.encode(LabelColumn(values, "t", names, words=words))
     assert num_labelled(kind.collate(encoded, 1, "right")) == 1
 
 
 def test_answers_are_one_a_row(task_type):
     kind = task_type.label_kind
-    names = {"labels": ("a", "b", "c")} if kind.has_names else {}
-    spec = TaskSpec(TASK_TYPES.name_of(type(task_type)), **names)
+    names = ("a", "b", "c") if kind.has_names else ()
     shape = (2, 1) if kind.per_token else (2,)
-    logits = torch.zeros(*shape, kind.num_outputs(spec))
-    words = {"words": [["w"]] * 2, "word_ids": [[0]] * 2}
-    assert len(kind.answers(logits, spec, **(words if kind.needs_words else {}))) == 2
+    logits = torch.zeros(*shape, kind.num_outputs(names))
+    assert len(kind.answers(logits, names, RowWords([["w"]] * 2, [[0]] * 2))) == 2

@@ -59,6 +59,6 @@ class Native(Head):
     is_native: ClassVar[bool] = True
 
     def build(self, spec: TaskSpec, backbone: PreTrainedModel) -> HeadModule:
-        num_outputs = spec.task_type.label_kind.num_outputs(spec)
+        num_outputs = spec.num_outputs
         model, bypassed = genuine_head(spec.task_type.auto_model, backbone, num_outputs)
         return NativeModule(model, backbone, bypassed)

@@ -80,7 +80,7 @@ class Pooled(Head):
 
     def build(self, spec: TaskSpec, backbone: PreTrainedModel) -> HeadModule:
         size = hidden_size(backbone.config)
-        num_outputs = spec.task_type.label_kind.num_outputs(spec)
+        num_outputs = spec.num_outputs
         classifier = nn.Linear(size, num_outputs, dtype=backbone.dtype)
         if not is_meta(classifier):
             nn.init.normal_(classifier.weight, std=initializer_range(backbone.config))

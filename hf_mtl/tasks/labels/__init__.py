@@ -3,7 +3,8 @@
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
 from hf_mtl.tasks.labels.class_label import ClassLabel
+from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.score import Score
 from hf_mtl.tasks.labels.token_class import TokenClass
 
-__all__ = ["LABELS", "ClassLabel", "LabelKind", "Score", "TokenClass"]
+__all__ = ["LABELS", "ClassLabel", "LabelColumn", "LabelKind", "RowWords", "Score", "TokenClass"]

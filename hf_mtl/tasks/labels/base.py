@@ -3,14 +3,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from hf_mtl._registry import Registry
-
-if TYPE_CHECKING:
-    from hf_mtl.tasks.spec import TaskSpec
+from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 
 __all__ = ["LABELS", "LabelKind"]
 
@@ -35,29 +33,8 @@ class LabelKind(ABC):
         """Label names that occur in a column, sorted; numbers sort as numbers."""
 
     @abstractmethod
-    def encode(
-        self,
-        values: Sequence[Any],
-        spec: "TaskSpec",
-        *,
-        task: str,
-        value_names: Sequence[str] | None = None,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
-        first_row: int = 0,
-    ) -> list[Any]:
+    def encode(self, column: LabelColumn) -> list[Any]:
         """Labels of some rows as the loss wants them; missing ones as ``IGNORE_INDEX`` or NaN.
-
-        Args:
-            values: One label a row, as the data set has them; ``None``, NaN and ``IGNORE_INDEX``
-                stand for a missing label.
-            spec: The task.
-            task: Its name, for messages.
-            value_names: Names of the column's ids, where the column knows them; they may be in
-                another order than the task's.
-            words: Words of each row, for kinds that need words.
-            word_ids: Word of each position of each row, for kinds that need words.
-            first_row: Index of the first of these rows in the data set, for messages.
 
         Raises:
             ValueError: If a value is none of the task's labels, or not of this kind.
@@ -74,8 +51,8 @@ class LabelKind(ABC):
         """
 
     @abstractmethod
-    def num_outputs(self, spec: "TaskSpec") -> int:
-        """Width of the logits: ``C`` classes, or 1 for a number."""
+    def num_outputs(self, names: Sequence[str]) -> int:
+        """Width of the logits for a task with these label names: ``C`` classes, or 1."""
 
     @abstractmethod
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[Any], list[Any]]:
@@ -91,20 +68,15 @@ class LabelKind(ABC):
 
     @abstractmethod
     def answers(
-        self,
-        logits: Tensor,
-        spec: "TaskSpec",
-        *,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
+        self, logits: Tensor, names: Sequence[str], words: RowWords | None = None
     ) -> list[Any]:
         """Readable answers, one a row.
 
         Args:
             logits: ``[B, C]``, or ``[B, L, C]`` for a label at each position.
-            spec: The task.
-            words: Words of each row, for kinds that need words.
-            word_ids: Word of each position of each row, of the padded length ``L``.
+            names: Label names of the task, in the order of their ids; none for numbers.
+            words: Words of the rows, with positions of the padded length ``L``, for kinds that
+                need words.
         """
 
 

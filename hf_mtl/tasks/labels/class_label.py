@@ -2,17 +2,15 @@
 """One class a row."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
 from hf_mtl.tasks.labels.class_names import class_index, class_indices, distinct_names
+from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import labelled_mask
-
-if TYPE_CHECKING:
-    from hf_mtl.tasks.spec import TaskSpec
 
 __all__ = ["ClassLabel"]
 
@@ -27,47 +25,29 @@ class ClassLabel(LabelKind):
     def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
         return distinct_names(values)
 
-    def encode(
-        self,
-        values: Sequence[Any],
-        spec: "TaskSpec",
-        *,
-        task: str,
-        value_names: Sequence[str] | None = None,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
-        first_row: int = 0,
-    ) -> list[int]:
-        del words, word_ids
-        names = spec.known_labels(task)
-        index_by_value = class_indices(names, value_names)
+    def encode(self, column: LabelColumn) -> list[int]:
+        index_by_value = class_indices(column.names, column.value_names)
         return [
-            class_index(value, index_by_value, names, task=task, row=row)
-            for row, value in enumerate(values, start=first_row)
+            class_index(value, index_by_value, column, row)
+            for row, value in enumerate(column.values, start=column.first_row)
         ]
 
     def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
         del length, padding_side
         return torch.tensor(values, dtype=torch.long)
 
-    def num_outputs(self, spec: "TaskSpec") -> int:
-        return len(spec.labels or ())
+    def num_outputs(self, names: Sequence[str]) -> int:
+        return len(names)
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[int], list[int]]:
         mask = labelled_mask(labels)
         return logits[mask].argmax(dim=-1).tolist(), labels[mask].tolist()
 
     def answers(
-        self,
-        logits: Tensor,
-        spec: "TaskSpec",
-        *,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
+        self, logits: Tensor, names: Sequence[str], words: RowWords | None = None
     ) -> list[dict[str, Any]]:
-        del words, word_ids
+        del words
         scores, indices = logits.float().softmax(dim=-1).max(dim=-1)
-        names = spec.labels or ()
         return [
             {"label": names[index], "score": score}
             for index, score in zip(indices.tolist(), scores.tolist(), strict=True)

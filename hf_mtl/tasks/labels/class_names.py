@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hf_mtl._checks import nearest
+from hf_mtl.tasks.labels.column import LabelColumn
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing
 
 __all__ = ["class_index", "class_indices", "distinct_names"]
@@ -59,10 +60,14 @@ def class_indices(names: Sequence[str], value_names: Sequence[str] | None) -> di
     return index_by_value | ids
 
 
-def class_index(
-    value: Any, index_by_value: dict[Any, int], names: Sequence[str], *, task: str, row: int
-) -> int:
+def class_index(value: Any, index_by_value: dict[Any, int], column: LabelColumn, row: int) -> int:
     """Index of one class, ``IGNORE_INDEX`` if it is missing.
+
+    Args:
+        value: The class, as the data set has it.
+        index_by_value: What ``class_indices`` gave.
+        column: The column that it is in.
+        row: Index of its row in the data set, for the message.
 
     Raises:
         ValueError: If the value is none of the task's labels.
@@ -74,11 +79,12 @@ def class_index(
     index = index_by_value.get(value) if isinstance(value, str | int) else None
     if index is not None:
         return index
+    names = column.names
     shown = list(names) if len(names) <= 20 else [*names[:20], f"... {len(names)} in all"]
     hint = nearest(value, names) if isinstance(value, str) else None
     suggestion = f" Did you mean {hint!r}?" if hint else ""
     raise ValueError(
-        f"`labels` of task {task!r} must hold every label of its data, but row {row} has "
+        f"`labels` of task {column.task!r} must hold every label of its data, but row {row} has "
         f"{value!r}.{suggestion} Labels: {shown}. Declare it in `labels`, or mark a missing "
         f"label as None."
     )

@@ -4,16 +4,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
+from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
-
-if TYPE_CHECKING:
-    from hf_mtl.tasks.spec import TaskSpec
 
 __all__ = ["Score"]
 
@@ -29,19 +27,11 @@ class Score(LabelKind):
         del values
         return ()
 
-    def encode(
-        self,
-        values: Sequence[Any],
-        spec: "TaskSpec",
-        *,
-        task: str,
-        value_names: Sequence[str] | None = None,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
-        first_row: int = 0,
-    ) -> list[float]:
-        del spec, value_names, words, word_ids
-        return [_number(value, task, row) for row, value in enumerate(values, start=first_row)]
+    def encode(self, column: LabelColumn) -> list[float]:
+        return [
+            _number(value, column.task, row)
+            for row, value in enumerate(column.values, start=column.first_row)
+        ]
 
     def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
         del length, padding_side
@@ -49,8 +39,8 @@ class Score(LabelKind):
         numbers = [math.nan if value is None else value for value in values]
         return torch.tensor(numbers, dtype=torch.float)
 
-    def num_outputs(self, spec: "TaskSpec") -> int:
-        del spec
+    def num_outputs(self, names: Sequence[str]) -> int:
+        del names
         return 1
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[float], list[float]]:
@@ -58,14 +48,9 @@ class Score(LabelKind):
         return logits.squeeze(-1)[mask].float().tolist(), labels[mask].tolist()
 
     def answers(
-        self,
-        logits: Tensor,
-        spec: "TaskSpec",
-        *,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
+        self, logits: Tensor, names: Sequence[str], words: RowWords | None = None
     ) -> list[float]:
-        del spec, words, word_ids
+        del names, words
         numbers: list[float] = logits.squeeze(-1).float().tolist()
         return numbers
 

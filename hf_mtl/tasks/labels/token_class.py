@@ -3,17 +3,15 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
 from hf_mtl.tasks.labels.class_names import class_index, class_indices, distinct_names
+from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
-
-if TYPE_CHECKING:
-    from hf_mtl.tasks.spec import TaskSpec
 
 __all__ = ["TokenClass"]
 
@@ -35,32 +33,17 @@ class TokenClass(LabelKind):
     def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
         return distinct_names(chain.from_iterable(row for row in values if row is not None))
 
-    def encode(
-        self,
-        values: Sequence[Any],
-        spec: "TaskSpec",
-        *,
-        task: str,
-        value_names: Sequence[str] | None = None,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
-        first_row: int = 0,
-    ) -> list[list[int]]:
-        if words is None or word_ids is None:
-            raise ValueError("`words` and `word_ids` must be given, but one of them is None.")
-        names = spec.known_labels(task)
-        index_by_value = class_indices(names, value_names)
+    def encode(self, column: LabelColumn) -> list[list[int]]:
+        words = _given(column.words)
+        index_by_value = class_indices(column.names, column.value_names)
         encoded = []
-        for row, (labels, row_words, positions) in enumerate(
-            zip(values, words, word_ids, strict=True), start=first_row
-        ):
+        rows = zip(column.values, words.words, words.word_ids, strict=True)
+        for row, (labels, row_words, positions) in enumerate(rows, start=column.first_row):
             if is_missing(labels):
                 encoded.append([IGNORE_INDEX] * len(positions))
                 continue
-            _check_one_label_a_word(labels, row_words, task, row)
-            indices = [
-                class_index(label, index_by_value, names, task=task, row=row) for label in labels
-            ]
+            _check_one_label_a_word(labels, row_words, column.task, row)
+            indices = [class_index(label, index_by_value, column, row) for label in labels]
             encoded.append(_at_first_tokens(indices, positions))
         return encoded
 
@@ -72,8 +55,8 @@ class TokenClass(LabelKind):
             row[start : start + len(value)] = torch.as_tensor(value, dtype=torch.long)
         return labels
 
-    def num_outputs(self, spec: "TaskSpec") -> int:
-        return len(spec.labels or ())
+    def num_outputs(self, names: Sequence[str]) -> int:
+        return len(names)
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[list[int]], list[list[int]]]:
         predicted = logits.argmax(dim=-1)
@@ -85,19 +68,12 @@ class TokenClass(LabelKind):
         )
 
     def answers(
-        self,
-        logits: Tensor,
-        spec: "TaskSpec",
-        *,
-        words: Sequence[Sequence[str]] | None = None,
-        word_ids: Sequence[Sequence[int | None]] | None = None,
+        self, logits: Tensor, names: Sequence[str], words: RowWords | None = None
     ) -> list[list[dict[str, Any]]]:
-        if words is None or word_ids is None:
-            raise ValueError("`words` and `word_ids` must be given, but one of them is None.")
+        words = _given(words)
         scores, indices = logits.float().softmax(dim=-1).max(dim=-1)
-        names = spec.labels or ()
         answers = []
-        for row, (row_words, positions) in enumerate(zip(words, word_ids, strict=True)):
+        for row, (row_words, positions) in enumerate(zip(words.words, words.word_ids, strict=True)):
             row_answers = []
             for position in _first_tokens(positions):
                 word = row_words[positions[position]]  # type: ignore[index]  # not None there
@@ -107,6 +83,12 @@ class TokenClass(LabelKind):
                 )
             answers.append(row_answers)
         return answers
+
+
+def _given(words: RowWords | None) -> RowWords:
+    if words is None:
+        raise ValueError("`words` must be given for labels of words, but got None.")
+    return words
 
 
 def _check_one_label_a_word(labels: Any, words: Sequence[str], task: str, row: int) -> None:

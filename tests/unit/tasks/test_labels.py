@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from hf_mtl.tasks import IGNORE_INDEX, LABELS, TaskSpec, num_labelled
+from hf_mtl.tasks import IGNORE_INDEX, LABELS, LabelColumn, RowWords, TaskSpec, num_labelled
 
 COLOURS = TaskSpec("text-classification", labels=("red", "green", "blue"))
 RATINGS = TaskSpec("text-classification", labels=("1", "2", "5"))
@@ -14,8 +14,10 @@ TAGS = TaskSpec("token-classification", labels=("NAME", "PLACE"))
 SCORES = TaskSpec("regression")
 
 
-def encode(spec, values, **settings):
-    return spec.task_type.label_kind.encode(values, spec, task="t", **settings)
+def encode(spec, values, *, words=None, word_ids=None, **settings):
+    row_words = None if words is None else RowWords(words, word_ids)
+    column = LabelColumn(values, "t", spec.labels or (), words=row_words, **settings)
+    return spec.task_type.label_kind.encode(column)
 
 
 def test_names_and_ids_become_indices():
@@ -90,6 +92,11 @@ def test_labels_of_another_number_than_the_words_are_refused():
         encode(TAGS, [["NAME"]], words=[["a", "b"]], word_ids=[[0, 1]], first_row=3)
 
 
+def test_labels_of_words_need_the_words():
+    with pytest.raises(ValueError, match="`words` must be given for labels of words, but got None"):
+        encode(TAGS, [["NAME"]])
+
+
 def test_a_single_label_for_a_row_of_words_is_refused():
     with pytest.raises(ValueError, match="must be a list with one label a word, but row 0 has"):
         encode(TAGS, ["NAME"], words=[["a"]], word_ids=[[0]])
@@ -136,16 +143,16 @@ def test_token_predictions_come_row_by_row():
 
 def test_answers_are_readable():
     logits = torch.tensor([[0.0, math.log(3.0), -math.inf]])
-    (answer,) = LABELS.build("class").answers(logits, COLOURS)
+    (answer,) = LABELS.build("class").answers(logits, COLOURS.labels)
     assert answer["label"] == "green"
     assert answer["score"] == pytest.approx(3 / 4)
-    assert LABELS.build("score").answers(torch.tensor([[2.5]]), SCORES) == [2.5]
+    assert LABELS.build("score").answers(torch.tensor([[2.5]]), ()) == [2.5]
 
 
 def test_token_answers_name_each_word_once():
     logits = torch.tensor([[[0.0, 9.0], [0.0, 9.0], [9.0, 0.0]]])
     (answers,) = LABELS.build("token_class").answers(
-        logits, TAGS, words=[["Oslo", "Ann"]], word_ids=[[0, 0, 1]]
+        logits, TAGS.labels, RowWords([["Oslo", "Ann"]], [[0, 0, 1]])
     )
     assert [(answer["word"], answer["label"]) for answer in answers] == [
         ("Oslo", "PLACE"),
