@@ -4,7 +4,7 @@
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
-__all__ = ["check_known", "check_same_names", "nearest", "unknown_name"]
+__all__ = ["check_known", "check_same_names", "message_of", "nearest", "unknown_name"]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -65,3 +65,9 @@ def check_same_names(name: str, found: Iterable[str], expected: Iterable[str], n
             f"`{name}` has {extra}, which are no {noun}s of this suite. "
             f"Expected {sorted(expected)}."
         )
+
+
+def message_of(error: Exception) -> str:
+    """Text of an error as its author wrote it: ``KeyError`` puts its own in quotes."""
+    is_quoted = isinstance(error, KeyError) and len(error.args) == 1
+    return str(error.args[0] if is_quoted else error) or type(error).__name__

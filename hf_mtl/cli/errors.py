@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from hf_mtl._checks import message_of
+
 __all__ = ["FAILED", "WRONG_INPUT", "readable_errors"]
 
 WRONG_INPUT = 2
@@ -54,9 +56,7 @@ def _exit_code(error: Exception) -> int:
 
 
 def _message(error: Exception) -> str:
-    # `str` of a KeyError puts its message in quotes.
-    quoted = isinstance(error, KeyError) and len(error.args) == 1
-    text = str(error.args[0] if quoted else error) or type(error).__name__
+    text = message_of(error)
     if isinstance(error, _WRONG_INPUT_ERRORS):
         return text
     return f"{type(error).__name__}: {text}\nRun the command again with --debug for the traceback."

@@ -34,6 +34,7 @@ def evaluate(
     With --json: {"results": [{"task": ..., "metric": ..., "value": ..., "baseline": ...}]}.
     """
     del debug
+    from hf_mtl.data import check_lengths, max_positions
     from hf_mtl.training.recipe import (
         Recipe,
         load_data,
@@ -47,6 +48,8 @@ def evaluate(
     trained = load_model(model)
     suite = settled_suite(read, trained.suite)
     data = load_data(read, suite=suite, processing_class=trained.processing_class)
+    if data.test is not None:
+        check_lengths(data.test, max_positions(trained.backbone))
     rows = results_of_model(trained, data, batch_size)
     if not rows:
         raise ValueError(f"{recipe} must name rows to evaluate on, but says `eval_split: none`.")

@@ -6,6 +6,7 @@ from hf_mtl.data.collection import PreparedSource, SourceCollection, SourceRows
 from hf_mtl.data.columns import check_source, label_column_name
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.labels import find_labels
+from hf_mtl.data.lengths import check_lengths, max_positions, row_lengths
 from hf_mtl.data.load import load_source
 from hf_mtl.data.loaders import eval_dataloader, train_dataloader
 from hf_mtl.data.prepare import prepare
@@ -39,12 +40,15 @@ __all__ = [
     "TaskSampler",
     "TemperatureSampler",
     "UniformSampler",
+    "check_lengths",
     "check_source",
     "eval_dataloader",
     "find_labels",
     "label_column_name",
     "load_source",
+    "max_positions",
     "prepare",
+    "row_lengths",
     "split_dataset",
     "subsample",
     "train_dataloader",

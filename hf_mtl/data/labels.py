@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
 
-from hf_mtl._checks import check_known
+from hf_mtl._checks import check_same_names
 from hf_mtl.data.columns import check_source
 from hf_mtl.tasks import TaskSuite
 
@@ -37,14 +37,15 @@ def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset]) -> TaskSuite:
 
     Raises:
         KeyError: If a column is missing.
-        ValueError: If a column has no label at all.
+        ValueError: If a source is missing, or a column has no label at all.
     """
     specs = dict(suite)
     for task, spec in suite.items():
         if not spec.needs_labels:
             continue
         source = suite.source_of(task)
-        check_known("source", source, datasets)
+        if source not in datasets:
+            check_same_names("train_dataset", datasets, suite.sources, "source")
         dataset = datasets[source]
         check_source(source, {task: spec}, dataset, split="train")
         names = value_names(dataset, spec.label_column)

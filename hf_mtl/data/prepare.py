@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,10 @@ from hf_mtl.tasks import (
 
 __all__ = ["prepare"]
 
+# `datasets` knows functions of packages by their names: what they do may change behind its back.
+# Raise this with every change of what rows become; a release changes the key by itself.
+_ENCODING = 1
+
 
 @dataclass(frozen=True)
 class _TaskLabels:
@@ -46,6 +51,7 @@ class _RowEncoding:
     input_columns: Mapping[str, str]
     max_length: int | None
     labels: tuple[_TaskLabels, ...]
+    version: tuple[str | None, int]
 
     @property
     def with_words(self) -> bool:
@@ -113,8 +119,20 @@ def _encoding(tasks: Mapping[str, TaskSpec], dataset: Dataset) -> _RowEncoding:
         column = spec.label_column
         labels.append(_TaskLabels(task, kind, column, names, value_names(dataset, column)))
     return _RowEncoding(
-        first.task_type.input_kind, first.input_columns(), first.max_length, tuple(labels)
+        kind=first.task_type.input_kind,
+        input_columns=first.input_columns(),
+        max_length=first.max_length,
+        labels=tuple(labels),
+        version=(_release(), _ENCODING),
     )
+
+
+def _release() -> str | None:
+    """Version of this package; ``None`` where it is run without being installed."""
+    try:
+        return version("hf_mtl")
+    except PackageNotFoundError:
+        return None
 
 
 def _encoded(

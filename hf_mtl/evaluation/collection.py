@@ -7,9 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-
+from hf_mtl.models.prediction import evaluation_mode
 from hf_mtl.tasks import num_labelled
 
 if TYPE_CHECKING:
@@ -49,7 +47,8 @@ def collect(
     """Runs a model over batches, without gradients and dropout, and gathers what it predicts.
 
     Args:
-        model: The model; it is left in the mode (training or not) that it is found in.
+        model: The model; each of its modules is left in the mode (training or not) that it is
+            found in.
         dataloader: Batches as ``hf_mtl.data`` makes them. They may lie on another device.
         forward_context: Makes the context of each forward pass, such as mixed precision.
 
@@ -58,15 +57,10 @@ def collect(
         batches.
     """
     collected: defaultdict[str, TaskPredictions] = defaultdict(TaskPredictions)
-    was_training = model.training
-    model.train(False)
-    try:
-        with torch.no_grad():
-            for batch in dataloader:
-                for forward in batch["forwards"]:
-                    _add_forward(collected, model, forward, forward_context)
-    finally:
-        model.train(was_training)
+    with evaluation_mode(model):
+        for batch in dataloader:
+            for forward in batch["forwards"]:
+                _add_forward(collected, model, forward, forward_context)
     return dict(collected)
 
 
@@ -77,10 +71,12 @@ def _add_forward(
     forward_context: Callable[[], AbstractContextManager[Any]],
 ) -> None:
     """Adds what the model predicts on the rows of one forward pass."""
-    inputs, labels = _on(model.device, forward["inputs"]), _on(model.device, forward["labels"])
-    rows = None if forward["rows"] is None else _on(model.device, forward["rows"])
+    inputs, labels, rows = (
+        {name: tensor.to(model.device) for name, tensor in (forward[part] or {}).items()}
+        for part in ("inputs", "labels", "rows")
+    )
     with forward_context():
-        output = model(labels=labels, rows=rows, **inputs)
+        output = model(labels=labels, rows=rows or None, **inputs)
     for task, task_labels in labels.items():
         pairs = model.suite[task].task_type.label_kind.pairs
         predictions, references = pairs(output.logits[task].cpu(), task_labels.cpu())
@@ -91,7 +87,3 @@ def _add_forward(
             count = num_labelled(task_labels)
             entry.loss_sum += float(output.losses[task]) * count
             entry.num_labelled += count
-
-
-def _on(device: torch.device, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.to(device) for name, tensor in tensors.items()}

@@ -24,6 +24,7 @@ def render_card(
     model_path: str | None = None,
     license_name: str | None = None,
     base_model: str | None = None,
+    tags: Sequence[str] = (),
     example: str = "A gorgeous, witty film.",
 ) -> str:
     """Markdown model card with a front matter that the Hub reads, results included.
@@ -36,12 +37,13 @@ def render_card(
         model_path: Where users load it from: a Hub name or a folder. ``None``: ``model_name``.
         license_name: Licence of the weights, as the Hub spells it, such as ``"apache-2.0"``.
         base_model: Name of the backbone on the Hub. ``None``: the run's, if it is no path.
+        tags: More tags for the Hub.
         example: An input for the example of use.
 
     Returns:
         The text of ``README.md``.
     """
-    front_matter = _front_matter(run, model_name, license_name, base_model)
+    front_matter = _front_matter(run, model_name, license_name, base_model, tags)
     sections = (
         _summary(run, model_name),
         _results(run),
@@ -55,15 +57,20 @@ def render_card(
 
 
 def _front_matter(
-    run: RunResults, model_name: str, license_name: str | None, base_model: str | None
+    run: RunResults,
+    model_name: str,
+    license_name: str | None,
+    base_model: str | None,
+    tags: Sequence[str],
 ) -> str:
+    types = [spec.type for spec in run.suite.values()]
     if base_model is None and _HUB_NAME.fullmatch(run.backbone):
         base_model = run.backbone
     data = ModelCardData(
         library_name="hf_mtl",
         license=license_name,
         base_model=base_model,
-        tags=["multi-task", "hf_mtl", *dict.fromkeys(spec.type for spec in run.suite.values())],
+        tags=list(dict.fromkeys(["multi-task", "hf_mtl", *types, *tags])),
         metrics=list(dict.fromkeys(row["metric"] for row in run.results)) or None,
         model_name=model_name,
         eval_results=[_eval_result(row) for row in run.results if row["value"] is not None] or None,
@@ -137,6 +144,9 @@ def _usage(run: RunResults, model_path: str, example: str) -> str:
         folder = f"{task}-only"
         lines.append(
             f"model.to_single_task({task!r}).save_pretrained({folder!r})    # without hf_mtl"
+        )
+        lines.append(
+            f"model.processing_class.save_pretrained({folder!r})    # what encodes its input"
         )
     code = "\n".join(lines)
     return f"## Use\n\n```python\n{code}\n```"

@@ -23,7 +23,9 @@ from transformers.utils.generic import ModelOutput
 __all__ = [
     "BackboneReplay",
     "align_memory",
+    "backbone_inputs",
     "copy_tensors",
+    "counts_positions_from_zero",
     "drop_cache",
     "freeze",
     "genuine_head",
@@ -178,18 +180,39 @@ def pooler_parameters(backbone: PreTrainedModel) -> frozenset[str]:
     return frozenset(name for name in names if name.startswith("pooler."))
 
 
-def freeze(backbone: PreTrainedModel, names: Iterable[str], frozen: Iterable[str]) -> None:
-    """Freezes the named parameters, and thaws those that were frozen here before.
+def freeze(
+    backbone: PreTrainedModel, names: Iterable[str], frozen: Iterable[str]
+) -> frozenset[str]:
+    """Freezes the named parameters, and thaws the others that were frozen here before.
 
     A parameter that never gets a gradient is an error under some sharding strategies, and its
     state is missing from the optimizer's when a run is resumed.
+
+    What the user froze stays frozen: a parameter that was so already is not counted as frozen
+    here, and nothing thaws in a backbone of which nothing else is trained.
+
+    Args:
+        backbone: The backbone.
+        names: Parameters to freeze.
+        frozen: What the call before this one returned.
+
+    Returns:
+        Names of the parameters that are frozen here and were trainable before.
     """
     names, frozen = set(names), set(frozen)
-    for name, parameter in backbone.named_parameters():
-        if name in names:
-            parameter.requires_grad_(False)
-        elif name in frozen:
-            parameter.requires_grad_(True)
+    parameters = dict(backbone.named_parameters())
+    is_trained = any(
+        parameter.requires_grad for name, parameter in parameters.items() if name not in frozen
+    )
+    frozen_here = {name for name in names & parameters.keys() if parameters[name].requires_grad} | (
+        names & frozen
+    )
+    for name in frozen_here:
+        parameters[name].requires_grad_(False)
+    if is_trained:
+        for name in (frozen - names) & parameters.keys():
+            parameters[name].requires_grad_(True)
+    return frozenset(frozen_here)
 
 
 def hidden_size(config: PreTrainedConfig) -> int:
@@ -210,6 +233,49 @@ def drop_cache(backbone: PreTrainedModel, inputs: Mapping[str, Any]) -> dict[str
     if "use_cache" in inspect.signature(backbone.forward).parameters:
         return {"use_cache": False, **inputs}
     return dict(inputs)
+
+
+def counts_positions_from_zero(backbone: PreTrainedModel) -> bool:
+    """Whether a backbone learns a vector for each position and counts padding as positions.
+
+    So do GPT-2 and BERT. Left out are the families that find the real tokens themselves: RoBERTa
+    and its kin give padding a row of its own in their table (a ``padding_idx``), others (OPT) make
+    the table larger than the number of positions. Rotary and relative positions have no table.
+    """
+    if "position_ids" not in inspect.signature(backbone.forward).parameters:
+        return False
+    size = getattr(backbone.config.get_text_config(), "max_position_embeddings", None)
+    return any(
+        module.num_embeddings == size and module.padding_idx is None
+        for module in backbone.modules()
+        if isinstance(module, nn.Embedding)
+    )
+
+
+def backbone_inputs(
+    backbone: PreTrainedModel, inputs: Mapping[str, Any], *, counts_from_zero: bool
+) -> dict[str, Any]:
+    """What the backbone is given: no cache, and positions that do not depend on padding.
+
+    With padding on the left a backbone that counts from the start of the row would see a text at
+    other positions whenever a longer one is in its batch. So each row counts from its first real
+    token. No row is asked on which side it is padded, for which a GPU would have to be waited for:
+    padding on the right gives ``0, 1, 2, ...`` all along, which is what the backbone uses anyway.
+
+    Args:
+        backbone: The backbone.
+        inputs: Inputs of the model.
+        counts_from_zero: What ``counts_positions_from_zero`` says of the backbone.
+    """
+    prepared = drop_cache(backbone, inputs)
+    mask = inputs.get("attention_mask")
+    given = inputs.get("position_ids") is not None or inputs.get("past_key_values") is not None
+    if counts_from_zero and not given and isinstance(mask, Tensor) and mask.ndim == 2:
+        # Not a running sum of the mask: that would count otherwise behind padding on the right.
+        first = mask.int().argmax(dim=1, keepdim=True)
+        positions = torch.arange(mask.shape[1], device=mask.device)
+        prepared["position_ids"] = (positions - first).clamp(min=0)
+    return prepared
 
 
 def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:

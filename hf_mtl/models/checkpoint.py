@@ -11,7 +11,7 @@ from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
-__all__ = ["check_complete", "load_processing_class", "naming_broken_files"]
+__all__ = ["check_loading", "load_processing_class", "location", "naming_broken_files"]
 
 logger = logging.get_logger(__name__)
 
@@ -21,7 +21,15 @@ _LOADER_BY_MAIN_INPUT: dict[str, Any] = {
 }
 
 
-def check_complete(
+_LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only")
+
+
+def location(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those arguments of ``from_pretrained`` that say where files lie, not what becomes of them."""
+    return {key: kwargs[key] for key in _LOCATION if key in kwargs}
+
+
+def check_loading(
     name: str, info: Mapping[str, Any], *, ignore_mismatched_sizes: bool = False
 ) -> None:
     """Raises unless a checkpoint held every tensor of the model, in its size, and no other.
@@ -117,18 +125,21 @@ def _is_readable(path: Path) -> bool:
         return False
 
 
-def load_processing_class(name: str | None, main_input: str) -> Any | None:
+def load_processing_class(
+    name: str | None, main_input: str, where: Mapping[str, Any] | None = None
+) -> Any | None:
     """Tokenizer, image processor or processor that lies beside a model; ``None`` if none does.
 
     Args:
         name: Name on the Hub, or folder; empty for a model that came from nowhere.
         main_input: The model's main input, such as ``"input_ids"``.
+        where: What ``location`` says of the arguments that the model was loaded with.
     """
     if not name:
         return None
     loader = _LOADER_BY_MAIN_INPUT.get(main_input, AutoProcessor)
     try:
-        return loader.from_pretrained(name)
+        return loader.from_pretrained(name, **(where or {}))
     except (OSError, ValueError, KeyError) as error:
         logger.info(f"No processing class was found in {name!r}: {error}")
         return None

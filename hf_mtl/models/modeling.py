@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self, cast
 
 from torch import Tensor, nn
@@ -11,19 +12,25 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from hf_mtl._checks import check_known
 from hf_mtl.models.backbone import (
     align_memory,
-    drop_cache,
+    backbone_inputs,
+    counts_positions_from_zero,
     freeze,
     load_backbone,
     settle_pad_token,
 )
-from hf_mtl.models.checkpoint import check_complete, load_processing_class, naming_broken_files
+from hf_mtl.models.checkpoint import (
+    check_loading,
+    load_processing_class,
+    location,
+    naming_broken_files,
+)
 from hf_mtl.models.config import MultiTaskConfig
 from hf_mtl.models.export import single_task_model
 from hf_mtl.models.heads import HEADS, HeadModule, check_heads
 from hf_mtl.models.losses import task_losses
 from hf_mtl.models.outputs import MultiTaskOutput
-from hf_mtl.models.prediction import predict
-from hf_mtl.models.routing import task_logits
+from hf_mtl.models.prediction import is_several, predict
+from hf_mtl.models.routing import check_built, task_logits, tasks_to_run
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
 __all__ = ["MultiTaskModel"]
@@ -57,6 +64,8 @@ class MultiTaskModel(PreTrainedModel):
     main_input_name: str
     _frozen: frozenset[str] = frozenset()
     _processing_class: Any | None = None
+    # Arguments of `from_pretrained` that say where the weights, and the tokenizer beside them, lie.
+    _location: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, config: MultiTaskConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
@@ -70,6 +79,7 @@ class MultiTaskModel(PreTrainedModel):
         if backbone is None:
             backbone = AutoModel.from_config(config.backbone_cfg)
         self.backbone: PreTrainedModel = backbone
+        self._counts_from_zero = counts_positions_from_zero(backbone)
         self.main_input_name = self.backbone.main_input_name
         self.supports_gradient_checkpointing = self.backbone.supports_gradient_checkpointing
         self.heads = nn.ModuleDict()
@@ -125,6 +135,7 @@ class MultiTaskModel(PreTrainedModel):
         config.name_or_path = backbone.config.name_or_path
         config.dtype = backbone.dtype
         model = cls(config, backbone)
+        model._location = location(kwargs)
         if processing_class is not None:
             model.processing_class = processing_class
         elif getattr(config.get_text_config(), "pad_token_id", 0) is None:
@@ -156,8 +167,9 @@ class MultiTaskModel(PreTrainedModel):
                 name, *model_args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
             )
         model, info = loaded
-        check_complete(str(name), info, ignore_mismatched_sizes=ignores_sizes)
+        check_loading(str(name), info, ignore_mismatched_sizes=ignores_sizes)
         align_memory(model)
+        model._location = location(kwargs)
         model._freeze_bypassed()
         return (model, info) if wants_info else model
 
@@ -186,7 +198,9 @@ class MultiTaskModel(PreTrainedModel):
     def processing_class(self) -> Any | None:
         """Tokenizer or image processor: the one given, or the one beside the model's weights."""
         if self._processing_class is None:
-            self._processing_class = load_processing_class(self.name_or_path, self.main_input_name)
+            self._processing_class = load_processing_class(
+                self.name_or_path, self.main_input_name, self._location
+            )
         return self._processing_class
 
     @processing_class.setter
@@ -223,8 +237,9 @@ class MultiTaskModel(PreTrainedModel):
                 are given for a task that is not run.
         """
         labels = labels or {}
-        tasks = self._tasks_to_run(tasks, labels)
-        output = self.backbone(**drop_cache(self.backbone, inputs))
+        tasks = tasks_to_run(tasks, labels, self.suite, self.heads)
+        prepared = backbone_inputs(self.backbone, inputs, counts_from_zero=self._counts_from_zero)
+        output = self.backbone(**prepared)
         logits = task_logits(self.heads, tasks, output, inputs, rows or {})
         if not labels:
             return MultiTaskOutput(logits=logits)
@@ -240,16 +255,21 @@ class MultiTaskModel(PreTrainedModel):
     ) -> Any:
         """Readable answers to raw inputs, with dropout off.
 
+        A text is cut off after the ``max_length`` of a task. A task on words then answers only for
+        the words that fit.
+
         Args:
-            inputs: One input, or a list of them. An input is a text, a text and its pair as
-                ``{"text": ..., "text_pair": ...}``, a picture, or a text as words: a tuple, or a
-                list inside the list of inputs.
-            tasks: Tasks to answer. ``None``: all that the inputs suit.
+            inputs: One input, or several as a list or another sequence, such as a column of a data
+                set. An input is a text, a text and its pair as ``{"text": ..., "text_pair": ...}``,
+                a picture (PIL, array or tensor), or a text as words: a tuple of strings, or a list
+                of strings among several inputs.
+            tasks: Tasks to answer. ``None``: for each input all that it suits. A task that was
+                trained on pairs answers pairs only, the others only single texts.
             batch_size: Rows of one pass.
             processing_class: Tokenizer or image processor. ``None``: the model's own.
 
         Returns:
-            For one input a dictionary ``{task: answer}``; for a list, a list of such.
+            For one input a dictionary ``{task: answer}``; for several, a list of such.
 
         Raises:
             KeyError: If a task is unknown.
@@ -259,14 +279,18 @@ class MultiTaskModel(PreTrainedModel):
         if processing_class is None:
             processing_class = self.processing_class
         names = None if tasks is None else [tasks] if isinstance(tasks, str) else list(tasks)
-        rows = inputs if isinstance(inputs, list) else [inputs]
+        several = is_several(inputs)
+        rows = list(inputs) if several else [inputs]
         answers = predict(
             self, rows, names, batch_size=batch_size, processing_class=processing_class
         )
-        return answers if isinstance(inputs, list) else answers[0]
+        return answers if several else answers[0]
 
     def to_single_task(self, name: str) -> PreTrainedModel:
         """Genuine ``AutoModelFor...`` model of one task, with equal logits and its own weights.
+
+        Where it is saved, save ``processing_class`` as well: without it transformers makes up a
+        tokenizer that knows no word, and does not say so.
 
         Args:
             name: The task.
@@ -278,7 +302,7 @@ class MultiTaskModel(PreTrainedModel):
             KeyError: If the task is unknown.
             ValueError: If its head is not the native one.
         """
-        self._check_built([name])
+        check_built([name], self.suite, self.heads)
         return single_task_model(self, name)
 
     def add_task(self, name: str, spec: TaskSpec) -> None:
@@ -326,10 +350,15 @@ class MultiTaskModel(PreTrainedModel):
 
         Raises:
             KeyError: If a task is unknown.
+            TypeError: If the names of a task are no list of strings.
             ValueError: If a task has other names already, or its labels are numbers.
         """
         suite = self.suite
         for task, names in labels.items():
+            if isinstance(names, str):
+                raise TypeError(
+                    f"`labels` of task {task!r} must be a list of names, but got {names!r}."
+                )
             known = suite[task].labels
             if known is not None and known != tuple(names):
                 raise ValueError(
@@ -359,30 +388,7 @@ class MultiTaskModel(PreTrainedModel):
         if len(self.heads) == len(self.suite):
             modules = cast("Iterable[HeadModule]", self.heads.values())
             bypassed = frozenset.intersection(*(head.bypassed for head in modules))
-        freeze(self.backbone, bypassed, self._frozen)
-        self._frozen = bypassed
-
-    def _check_built(self, tasks: Iterable[str]) -> None:
-        for task in tasks:
-            check_known("task", task, self.suite)
-            if task not in self.heads:
-                raise ValueError(
-                    f"`labels` of task {task!r} must be known before it is run, but they are None. "
-                    f"Call `set_labels({{{task!r}: [...]}})`, or let the trainer find them."
-                )
-
-    def _tasks_to_run(
-        self, tasks: Sequence[str] | None, labels: Mapping[str, Tensor]
-    ) -> Sequence[str]:
-        if tasks is None:
-            tasks = list(labels or self.suite)
-        self._check_built(tasks)
-        if stray := sorted(set(labels) - set(tasks)):
-            raise ValueError(
-                f"`labels` must be of the tasks that are run, but {stray} are not among "
-                f"{list(tasks)}. Leave them out, or name these tasks in `tasks`."
-            )
-        return tasks
+        self._frozen = freeze(self.backbone, bypassed, self._frozen)
 
 
 AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
-from hf_mtl.tasks import INPUTS, InputKind, RowWords, split_words
+from hf_mtl.tasks import InputKind, RowWords, split_words
 
 if TYPE_CHECKING:
     from hf_mtl.models.modeling import MultiTaskModel
 
-__all__ = ["evaluation_mode", "predict"]
+__all__ = ["evaluation_mode", "is_several", "predict"]
 
 
 @contextmanager
@@ -23,11 +23,18 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     was_training = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.inference_mode():
+        # Not `inference_mode`: what a module computes once and keeps, such as rotary positions,
+        # could not take part in training afterwards.
+        with torch.no_grad():
             yield
     finally:
         for part, flag in was_training.items():
             part.training = flag
+
+
+def is_several(inputs: Any) -> bool:
+    """Whether what ``predict`` is given are several inputs: any sequence but a tuple of words."""
+    return isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes | tuple)
 
 
 def predict(
@@ -53,9 +60,14 @@ def predict(
     with evaluation_mode(model):
         for group in _groups(model, wanted):
             kind = model.suite[group[0]].task_type.input_kind
-            fitting = [index for index, row in enumerate(rows) if kind.accepts(row)]
+            roles = frozenset(model.suite[group[0]].input_columns())
+            fitting = [
+                index
+                for index, row in enumerate(rows)
+                if kind.accepts(row) and _roles(row, kind) == roles
+            ]
             if tasks is not None and len(fitting) < len(rows):
-                _refuse(rows, set(range(len(rows))) - set(fitting), group)
+                _refuse(rows, set(range(len(rows))) - set(fitting), model, group)
             for start in range(0, len(fitting), batch_size):
                 indices = fitting[start : start + batch_size]
                 batch = [rows[index] for index in indices]
@@ -64,24 +76,45 @@ def predict(
                     for index, value in zip(indices, values, strict=True):
                         found[index][task] = value
     if unanswered := {index for index, answers in enumerate(found) if not answers}:
-        _refuse(rows, unanswered, wanted)
+        _refuse(rows, unanswered, model, wanted)
     return [{task: answers[task] for task in wanted if task in answers} for answers in found]
 
 
 def _groups(model: "MultiTaskModel", tasks: Sequence[str]) -> list[list[str]]:
     """Tasks that share one encoding and so one pass."""
-    groups: dict[tuple[str, int | None], list[str]] = {}
+    groups: dict[tuple[str, frozenset[str], int | None], list[str]] = {}
     for task in tasks:
         spec = model.suite[task]
-        groups.setdefault((spec.task_type.inputs, spec.max_length), []).append(task)
+        key = spec.task_type.inputs, frozenset(spec.input_columns()), spec.max_length
+        groups.setdefault(key, []).append(task)
     return list(groups.values())
 
 
-def _refuse(rows: Sequence[Any], indices: set[int], tasks: Sequence[str]) -> None:
-    row = rows[min(indices)]
+def _roles(row: Any, kind: InputKind) -> frozenset[Any]:
+    """Roles that a raw input gives: the keys of a mapping; else what the kind needs at least."""
+    return frozenset(row if isinstance(row, Mapping) else kind.roles)
+
+
+def _refuse(
+    rows: Sequence[Any], indices: set[int], model: "MultiTaskModel", tasks: Sequence[str]
+) -> None:
+    index = min(indices)
+    row = rows[index]
+    found = (
+        f"has the keys {sorted(map(str, row))}"
+        if isinstance(row, Mapping)
+        else f"is a {type(row).__name__}: {row!r:.80}"
+    )
+    tasks_by_roles: dict[tuple[str, ...], list[str]] = {}
+    for task in tasks:
+        tasks_by_roles.setdefault(tuple(model.suite[task].input_columns()), []).append(task)
+    needs = "; ".join(
+        f"{' and '.join(f'`{role}`' for role in roles)} for {of}"
+        for roles, of in tasks_by_roles.items()
+    )
     raise TypeError(
-        f"`inputs` must suit the tasks {list(tasks)}, but input {min(indices)} is a "
-        f"{type(row).__name__}: {row!r:.80}. Known kinds: {sorted(INPUTS.names())}."
+        f"`inputs` must suit the tasks {list(tasks)}, but input {index} {found}. Give a mapping "
+        f"with exactly these keys: {needs}. A bare text or picture is one with a single key."
     )
 
 

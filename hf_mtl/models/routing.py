@@ -1,14 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one output of the backbone to the logits of every task."""
+"""Which tasks are run, and from one output of the backbone to the logits of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
+from hf_mtl._checks import check_known
 from hf_mtl.models.backbone import row_slice
+from hf_mtl.tasks import TaskSuite
 
-__all__ = ["task_logits"]
+__all__ = ["check_built", "task_logits", "tasks_to_run"]
+
+
+def check_built(tasks: Iterable[str], suite: TaskSuite, heads: nn.ModuleDict) -> None:
+    """Raises unless every task is one of the suite and has its head.
+
+    Raises:
+        KeyError: If a task is unknown.
+        ValueError: If the labels of a task are not known yet, so that it has no head.
+    """
+    for task in tasks:
+        check_known("task", task, suite)
+        if task not in heads:
+            raise ValueError(
+                f"`labels` of task {task!r} must be known before it is run, but they are None. "
+                f"Call `set_labels({{{task!r}: [...]}})`, or let the trainer find them."
+            )
+
+
+def tasks_to_run(
+    tasks: Sequence[str] | None,
+    labels: Mapping[str, Tensor],
+    suite: TaskSuite,
+    heads: nn.ModuleDict,
+) -> Sequence[str]:
+    """The tasks asked for; ``None``: those of the labels, or all if there are none.
+
+    Raises:
+        KeyError: If a task is unknown.
+        ValueError: If a task has no head yet, or labels are given for a task that is not run.
+    """
+    if tasks is None:
+        tasks = list(labels or suite)
+    check_built(tasks, suite, heads)
+    if stray := sorted(set(labels) - set(tasks)):
+        raise ValueError(
+            f"`labels` must be of the tasks that are run, but {stray} are not among "
+            f"{list(tasks)}. Leave them out, or name these tasks in `tasks`."
+        )
+    return tasks
 
 
 def task_logits(

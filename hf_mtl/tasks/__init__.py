@@ -8,7 +8,7 @@ from hf_mtl.tasks.labels import LABELS, LabelColumn, LabelKind, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
 from hf_mtl.tasks.names import check_metric_keys
 from hf_mtl.tasks.spec import TaskSpec
-from hf_mtl.tasks.suite import TaskSuite
+from hf_mtl.tasks.suite import TaskSuite, check_weights
 
 __all__ = [
     "IGNORE_INDEX",
@@ -23,6 +23,7 @@ __all__ = [
     "TaskSuite",
     "TaskType",
     "check_metric_keys",
+    "check_weights",
     "labelled_mask",
     "num_labelled",
     "split_words",

@@ -62,12 +62,15 @@ class TaskSpec:
     max_length: int | None = None
     batch_size: int | None = None
 
+    __hash__ = None  # type: ignore[assignment]  # columns are a mapping
+
     def __post_init__(self) -> None:
         check_known("task type", self.type, TASK_TYPES.names())
         object.__setattr__(self, "columns", _checked_columns(self.columns, self.task_type))
         object.__setattr__(self, "labels", _checked_labels(self.labels, self.task_type))
         object.__setattr__(self, "metrics", _checked_metrics(self.metrics))
         _check_weight(self.weight)
+        _check_source_name(self.source)
         for name in ("max_length", "batch_size"):
             _check_count(name, getattr(self, name))
 
@@ -198,9 +201,19 @@ def _checked_labels(labels: Any, task_type: TaskType) -> tuple[str, ...] | None:
 
 
 def _checked_metrics(metrics: Any) -> tuple[Entry, ...]:
-    if isinstance(metrics, str | Mapping):
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
         raise TypeError(f"`metrics` must be a list of metrics, but got {metrics!r}.")
+    for entry in metrics:
+        if not isinstance(entry, str) and not (isinstance(entry, Mapping) and "name" in entry):
+            raise TypeError(
+                f"`metrics` must hold names or mappings with a `name`, but got {entry!r}."
+            )
     return tuple(metrics)
+
+
+def _check_source_name(source: Any) -> None:
+    if source is not None and not (isinstance(source, str) and source):
+        raise TypeError(f"`source` must be a name, but got {source!r}.")
 
 
 def _check_weight(weight: Any) -> None:

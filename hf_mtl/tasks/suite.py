@@ -12,7 +12,7 @@ from hf_mtl._yaml import dump_yaml, load_yaml
 from hf_mtl.tasks.names import check_distinct, check_metric_keys, check_task_name
 from hf_mtl.tasks.spec import TaskSpec
 
-__all__ = ["TaskSuite"]
+__all__ = ["TaskSuite", "check_weights"]
 
 
 class TaskSuite(Mapping[str, TaskSpec]):
@@ -25,7 +25,7 @@ class TaskSuite(Mapping[str, TaskSpec]):
 
     Raises:
         ValueError: If there is no task, a name is unsafe, two tasks would report under one
-            metric key, tasks on one source disagree about its batches, or all weights are zero.
+            metric key, or tasks on one source disagree about its batches.
 
     Example:
         >>> suite = TaskSuite(
@@ -79,9 +79,12 @@ class TaskSuite(Mapping[str, TaskSpec]):
 
     @cached_property
     def weights(self) -> dict[str, float]:
-        """Weight of each task's loss, scaled so that they average 1 over the suite."""
+        """Weight of each task's loss, scaled so that they average 1 over the suite.
+
+        A suite of tasks that are all without weight can be evaluated; its weights are 0.
+        """
         mean = sum(spec.weight for spec in self.values()) / len(self)
-        return {name: spec.weight / mean for name, spec in self.items()}
+        return {name: spec.weight / mean if mean else 0.0 for name, spec in self.items()}
 
     def replace(self, task: str, **changes: Any) -> "TaskSuite":
         """A suite in which some fields of one task are changed."""
@@ -168,8 +171,6 @@ class TaskSuite(Mapping[str, TaskSpec]):
             {task: map(_metric_name, spec.metric_entries) for task, spec in self.items()}
         )
         self._check_sources()
-        if not any(spec.weight for spec in self.values()):
-            raise ValueError("`weight` must be above 0 for at least one task, but all are 0.")
 
     def _check_sources(self) -> None:
         for source, (first, *others) in self.sources.items():
@@ -181,6 +182,14 @@ class TaskSuite(Mapping[str, TaskSpec]):
                             f"`{name}` must be the same for all tasks on source {source!r}, but "
                             f"{first!r} has {values[0]} and {other!r} has {values[1]}."
                         )
+
+
+def check_weights(suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if no task of a suite has a weight to be trained with."""
+    if not any(spec.weight for spec in suite.values()):
+        raise ValueError(
+            f"`weight` must be above 0 for at least one task, but it is 0 for all of {list(suite)}."
+        )
 
 
 def _metric_name(entry: Entry) -> str:

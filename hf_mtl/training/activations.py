@@ -2,24 +2,16 @@
 """How much a forward keeps for its backward, counted without computing it."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection
-from hf_mtl.data.labels import arrow_column, is_list
+from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.backbone import drop_cache
 
-__all__ = ["largest_forwards", "longest_rows", "row_lengths", "saved_bytes"]
-
-
-def row_lengths(source: PreparedSource) -> Any | None:
-    """Tokens of each row as an Arrow array; ``None`` where rows are encoded when they are read."""
-    values = arrow_column(source.dataset, source.input_columns[0])
-    return pc.list_value_length(values) if is_list(values) else None
+__all__ = ["largest_forwards", "longest_rows", "saved_bytes"]
 
 
 def longest_rows(source: PreparedSource, count: int) -> tuple[int, ...]:

@@ -23,6 +23,11 @@ _UNSUPPORTED: tuple[tuple[str, Any, str], ...] = (
     ("batch_eval_metrics", False, "Metrics are computed over all rows of a task."),
     ("include_for_metrics", [], "Metrics get predictions and references."),
     ("use_liger_kernel", False, "It knows single models only; leave it out."),
+    ("fp16_full_eval", False, "Load the model with `dtype=torch.float16` to evaluate."),
+    ("bf16_full_eval", False, "Load the model with `dtype=torch.bfloat16` to evaluate."),
+    ("prediction_loss_only", False, "Every task is measured by its metrics."),
+    ("eval_accumulation_steps", None, "Predictions are kept on the host in any case."),
+    ("label_names", None, "The tasks say where labels are."),
 )
 
 

@@ -21,6 +21,7 @@ def write_card(
     train: SourceCollection | None,
     *,
     license_name: str | None = None,
+    tags: Sequence[str] = (),
     model_name: str | None = None,
     hub_name: str | None = None,
 ) -> None:
@@ -32,6 +33,7 @@ def write_card(
         results: Its last evaluation.
         train: The rows it was trained on.
         license_name: Licence of the weights.
+        tags: More tags for the Hub.
         model_name: Name in the title. ``None``: that of the Hub, or of the folder.
         hub_name: Name on the Hub, if it is to be there.
     """
@@ -54,5 +56,6 @@ def write_card(
         model_name=model_name or Path(model_path).name,
         model_path=model_path,
         license_name=license_name,
+        tags=tags,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -10,9 +11,13 @@ from torch import nn
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-__all__ = ["check_complete", "check_output_folder"]
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.mixture import MIXTURE_FILE, Mixture
+
+__all__ = ["check_complete", "check_output_folder", "check_resumable", "check_start"]
 
 _SHOWN = 8
+_STATE_FILES = ("trainer_state.json", "optimizer.pt", "scheduler.pt", MIXTURE_FILE)
 
 
 def check_complete(folder: str | Path, model: nn.Module) -> None:
@@ -45,6 +50,60 @@ def check_complete(folder: str | Path, model: nn.Module) -> None:
                 f"The checkpoint {str(folder)!r} must fit the model, but it {what} {len(names)} "
                 f"tensors: {shown}. Resume with the tasks and the backbone it was trained with."
             )
+
+
+def check_start(
+    args: MultiTaskTrainingArguments,
+    resume_from_checkpoint: str | bool | None,
+    mixture: Callable[[], Mixture],
+) -> None:
+    """Raises unless a run can start anew in its folder, or go on from a checkpoint.
+
+    Args:
+        args: The arguments of the run.
+        resume_from_checkpoint: A checkpoint, ``True`` for the last one, or nothing.
+        mixture: Gives the mixture of the run.
+
+    Raises:
+        ValueError: If the folder holds another run, or the checkpoint is not fit to go on from.
+    """
+    folder = str(args.output_dir)
+    if resume_from_checkpoint is True:
+        # Where there is none, upstream says so.
+        resume_from_checkpoint = get_last_checkpoint(folder) if Path(folder).is_dir() else None
+        if resume_from_checkpoint is None:
+            return
+    if resume_from_checkpoint:
+        check_resumable(resume_from_checkpoint, mixture(), args.ignore_data_skip)
+    elif args.should_save:
+        check_output_folder(folder, is_overwriting=args.overwrite_output_dir)
+
+
+def check_resumable(folder: str | Path, mixture: Mixture, ignore_data_skip: bool) -> None:
+    """Raises unless a run can go on from a checkpoint as if it had not been interrupted.
+
+    Args:
+        folder: The checkpoint.
+        mixture: The mixture of the run that is to go on.
+        ignore_data_skip: Whether the user gave up the position in the data.
+
+    Raises:
+        ValueError: If the checkpoint lacks a part of the state, or was made with another mixture.
+    """
+    folder = Path(folder)
+    missing = [name for name in _STATE_FILES if not (folder / name).is_file()]
+    if missing:
+        raise ValueError(
+            f"The checkpoint {str(folder)!r} must hold the whole state of a run, but it lacks "
+            f"{missing}. Resume from another checkpoint; to start anew from its weights, load "
+            f"them with `MultiTaskModel.from_pretrained`."
+        )
+    if not ignore_data_skip and (differences := mixture.differences(folder)):
+        raise ValueError(
+            f"A resumed run must draw the same rows as the run of {str(folder)!r}, but "
+            f"{'; '.join(differences)}. Take the former values, or set `ignore_data_skip=True` to "
+            f"start an epoch anew with the new ones."
+        )
 
 
 def check_output_folder(folder: str | Path, *, is_overwriting: bool) -> None:

@@ -4,12 +4,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hf_mtl._checks import check_known
+from hf_mtl._checks import check_known, check_same_names
 from hf_mtl.evaluation import check_metrics, metrics_of
-from hf_mtl.tasks import TaskSuite
+from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
-__all__ = ["check_construction", "check_same_labels", "set_best_metric_direction"]
+__all__ = [
+    "check_by_source",
+    "check_construction",
+    "check_prepared",
+    "set_best_metric_direction",
+]
 
 
 def check_construction(
@@ -23,11 +28,11 @@ def check_construction(
         compute_metrics: More metrics, by task.
 
     Raises:
-        TypeError: If the arguments are those of transformers, without the mixture of tasks.
         ValueError: If something is asked for that would not happen.
         KeyError: If a metric, or a task in ``compute_metrics``, is unknown.
     """
     check_metrics(suite)
+    check_weights(suite)
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
     if args.world_size > 1 or args.n_gpu > 1:
@@ -44,18 +49,30 @@ def check_construction(
         )
 
 
-def check_same_labels(name: str, prepared: TaskSuite, suite: TaskSuite) -> None:
-    """Raises unless data were prepared with the label names that the model has.
+def check_by_source(name: str, datasets: Any, suite: TaskSuite) -> None:
+    """Raises ``TypeError`` unless data sets are given by the names of their sources."""
+    if not isinstance(datasets, Mapping):
+        example = dict.fromkeys(suite.sources, "...")
+        raise TypeError(
+            f"`{name}` must be a mapping of sources to data sets, such as {example}, but got "
+            f"{type(datasets).__name__}."
+        )
+
+
+def check_prepared(name: str, prepared: TaskSuite, suite: TaskSuite, *, is_partial: bool) -> None:
+    """Raises unless data were prepared for the tasks of the model, with its label names.
 
     Args:
         name: The argument that the data were passed as.
         prepared: The tasks that the data were prepared for.
         suite: The tasks of the model.
+        is_partial: Whether some of the tasks will do.
 
     Raises:
-        KeyError: If the model has no such task.
-        ValueError: If the label names of a task differ, or their order.
+        ValueError: If a task is none of the model's, one is missing, or label names differ.
     """
+    expected = [task for task in suite if task in prepared] if is_partial else list(suite)
+    check_same_names(name, prepared, expected, "task")
     for task, spec in prepared.items():
         if spec.labels != suite[task].labels:
             raise ValueError(
@@ -75,12 +92,13 @@ def set_best_metric_direction(
 
     Args:
         args: The arguments; ``greater_is_better`` is set.
-        suite: The tasks.
+        suite: The tasks that are evaluated.
         compute_metrics: More metrics, by task; their names are known only when they run.
 
     Raises:
         KeyError: If no evaluation will report that metric.
-        ValueError: If ``eval_mean`` is asked for and a first metric is better when lower.
+        ValueError: If ``eval_mean`` is asked for and a first metric is better when lower, or the
+            direction that the user gave is not the metric's.
     """
     if args.metric_for_best_model is None:
         return
@@ -95,8 +113,12 @@ def set_best_metric_direction(
     if key not in directions and any(key.startswith(f"{task}_") for task in compute_metrics):
         return
     check_known("`metric_for_best_model`", key, directions)
-    if not args.has_given_direction:
-        args.greater_is_better = directions[key]
+    if args.has_given_direction and args.greater_is_better != directions[key]:
+        raise ValueError(
+            f"`greater_is_better` must be {directions[key]} for {key!r}, but got "
+            f"{args.greater_is_better}. Leave it out: the metric knows."
+        )
+    args.greater_is_better = directions[key]
 
 
 def _direction_by_key(suite: TaskSuite) -> dict[str, bool]:

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow.compute as pc
 from torch import nn
 
-from hf_mtl.data import SourceCollection
+from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.training.activations import largest_forwards, row_lengths, saved_bytes
+from hf_mtl.training.activations import largest_forwards, saved_bytes
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.mixture import step_plan
 

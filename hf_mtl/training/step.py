@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hf_mtl.tasks import num_labelled
 
-__all__ = ["StepScale", "has_labels", "step_scale", "total_loss"]
+__all__ = ["StepScale", "check_some_label", "present_labels", "step_scale", "total_loss"]
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,40 @@ def step_scale(
 
     Returns:
         The labelled elements of each task, and weights divided by the number of tasks that have
-        any: with ``S`` tasks present, a task of weight 1 has a share of ``1 / S``.
+        any: with ``S`` tasks present, a task of weight 1 has a share of ``1 / S``. A task of weight
+        0 is absent: its head is not to be moved, by momentum or weight decay either.
     """
     counts: dict[str, int] = {}
     for micro_batch in micro_batches:
         for forward in micro_batch["forwards"]:
             for task, labels in forward["labels"].items():
                 counts[task] = counts.get(task, 0) + num_labelled(labels)
-    present = {task: count for task, count in counts.items() if count}
+    present = {task: count for task, count in counts.items() if count and weights[task]}
     return StepScale(present, {task: weights[task] / len(present) for task in present})
 
 
-def has_labels(forward: Mapping[str, Any]) -> bool:
-    """Whether a forward can give a loss: at least one label is there."""
-    return any(num_labelled(labels) for labels in forward["labels"].values())
+def check_some_label(scale: StepScale, step: int) -> None:
+    """Raises ``ValueError`` if a step has no label at all, which a gradient scaler cannot bear."""
+    if not scale.num_labelled:
+        raise ValueError(
+            f"`fp16` must have a label in every step, because its scaler cannot pass over a step, "
+            f"but step {step} has none. Use `bf16`, draw more in a step with `tasks_per_step`, or "
+            f"remove rows without labels."
+        )
+
+
+def present_labels(forward: Mapping[str, Any], scale: StepScale) -> dict[str, Tensor]:
+    """Labels of one forward that give a loss; empty if the forward has nothing to learn.
+
+    Args:
+        forward: The forward.
+        scale: What is known of its step.
+    """
+    return {
+        task: labels
+        for task, labels in forward["labels"].items()
+        if task in scale.weights and num_labelled(labels)
+    }
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:

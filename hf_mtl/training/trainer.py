@@ -1,40 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Trainer of transformers, for several tasks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput, PredictionOutput, TrainOutput
+from transformers.trainer_utils import (
+    EvalLoopOutput,
+    PredictionOutput,
+    TrainOutput,
+)
 
 from hf_mtl.data import (
     SourceCollection,
     StepPlan,
     eval_dataloader,
-    prepare,
     train_dataloader,
 )
-from hf_mtl.evaluation import ResultRow, collect, result_rows, task_metrics
+from hf_mtl.evaluation import ResultRow
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.card import write_card
-from hf_mtl.training.checkpoint import check_complete, check_output_folder
-from hf_mtl.training.checks import check_construction, check_same_labels, set_best_metric_direction
+from hf_mtl.training.checkpoint import check_complete, check_start
+from hf_mtl.training.checks import (
+    check_construction,
+    set_best_metric_direction,
+)
+from hf_mtl.training.evaluation import ComputeMetrics, evaluate_tasks
+from hf_mtl.training.loading import Datasets, loader_settings, prepared
 from hf_mtl.training.loss_log import LossLog
-from hf_mtl.training.mixture import step_plan
+from hf_mtl.training.mixture import Mixture, step_plan
 from hf_mtl.training.model_init import then, with_label_names
-from hf_mtl.training.own_metrics import ComputeMetrics, own_metrics
-from hf_mtl.training.step import StepScale, has_labels, step_scale, total_loss
+from hf_mtl.training.step import StepScale, check_some_label, present_labels, step_scale, total_loss
 
 __all__ = ["MultiTaskTrainer"]
-
-Datasets = Mapping[str, Dataset] | SourceCollection
 
 
 class MultiTaskTrainer(Trainer):
@@ -59,7 +64,9 @@ class MultiTaskTrainer(Trainer):
     ``floating_point_ops``      batches of several forwards                     ``Trainer``
     ``create_model_card``       a card with every task                          ``hub``
     ``train``                   no run is overwritten by chance                 ``checkpoint``
+    ``num_examples``            rows of an epoch, repeated ones included        ``data``
     ``_run_epoch``              the sampler learns the epoch on resume, too     ``data``
+    ``_save_checkpoint``        says which data order it belongs to             ``mixture``
     ``_load_from_checkpoint``   a partial load is refused                       ``checkpoint``
     ``_load_best_model``        a partial load is refused                       ``checkpoint``
     ==========================  ==============================================  =================
@@ -81,9 +88,6 @@ class MultiTaskTrainer(Trainer):
         ValueError: If data, model and arguments do not fit each other, or something is asked for
             that would not happen.
         KeyError: If a metric is unknown.
-
-    Source:
-        Extends ``transformers.Trainer``; weights and denominators as in ``docs/how-a-step-works``.
     """
 
     # Losses are means over the whole step already, so upstream must not divide them again.
@@ -115,6 +119,8 @@ class MultiTaskTrainer(Trainer):
         self._results: list[ResultRow] = []
 
         def complete(built: MultiTaskModel) -> MultiTaskModel:
+            if processing_class is not None:
+                built.processing_class = processing_class
             return with_label_names(built, train_dataset, args.seed)
 
         super().__init__(
@@ -128,11 +134,11 @@ class MultiTaskTrainer(Trainer):
             optimizers=optimizers,
         )
         check_construction(args, self.suite, self._task_metrics)
-        set_best_metric_direction(args, self.suite, self._task_metrics)
         self.processing_class = self.processing_class or self.model.processing_class
-        self.model.processing_class = self.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
         self.eval_dataset = self._prepared(eval_dataset, "eval")
+        evaluated = self.suite if self.eval_dataset is None else self.eval_dataset.suite
+        set_best_metric_direction(args, evaluated, self._task_metrics)
 
     @property
     def suite(self) -> TaskSuite:
@@ -149,8 +155,13 @@ class MultiTaskTrainer(Trainer):
             collection,
             self._step_plan(collection),
             merged=self.args.batches == "merged",
-            **self._loader_settings(),
+            **loader_settings(self.args),
         )
+
+    def num_examples(self, dataloader: DataLoader[Any]) -> int:
+        """Rows of an epoch of training, repeated ones included."""
+        plan = cast("StepPlan", dataloader.batch_sampler)
+        return round(plan.rows_per_step * plan.num_steps)
 
     def get_total_train_batch_size(self, args: Any) -> int:
         """Rows of a step on average, over all sources, micro-batches and ranks."""
@@ -179,7 +190,7 @@ class MultiTaskTrainer(Trainer):
         return eval_dataloader(
             collection,
             batch_size=self.args.eval_batch_size,
-            **self._loader_settings(),
+            **loader_settings(self.args),
         )
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
@@ -187,24 +198,7 @@ class MultiTaskTrainer(Trainer):
         return self.get_eval_dataloader(self._prepared(test_dataset, "test"))
 
     def _prepared(self, datasets: Any, split: str) -> SourceCollection | None:
-        if datasets is None:
-            return None
-        suite = self.suite
-        if isinstance(datasets, SourceCollection):
-            check_same_labels(f"{split}_dataset", datasets.suite, suite)
-            return datasets
-        given = [task for task in suite if suite.source_of(task) in datasets]
-        if given and split != "train":
-            suite = suite.subset(given)
-        return prepare(suite, datasets, self.processing_class, split=split)
-
-    def _loader_settings(self) -> dict[str, Any]:
-        return {
-            "num_workers": self.args.dataloader_num_workers,
-            "pin_memory": self.args.dataloader_pin_memory and torch.cuda.is_available(),
-            "prefetch_factor": self.args.dataloader_prefetch_factor,
-            "persistent_workers": self.args.dataloader_persistent_workers,
-        }
+        return prepared(datasets, self.model, self.processing_class, split)
 
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:
         # Upstream sets the epoch after it has wrapped the loader to skip to the position of a
@@ -220,6 +214,8 @@ class MultiTaskTrainer(Trainer):
         """Micro-batches of a step, and its ``StepScale``, which upstream hands on to our hooks."""
         micro_batches = list(islice(epoch_iterator, num_batches))
         scale = step_scale(micro_batches, self.suite.weights)
+        if self.accelerator.scaler is not None:
+            check_some_label(scale, self.state.global_step + 1)
         self._loss_log.start_step(scale.num_labelled)
         return micro_batches, scale
 
@@ -229,8 +225,9 @@ class MultiTaskTrainer(Trainer):
         """One backward for each forward of a micro-batch; the total over them, detached."""
         total = torch.zeros((), device=self.args.device)
         for forward in inputs["forwards"]:
-            if has_labels(forward):
-                total += super().training_step(model, forward, num_items_in_batch)
+            if labels := present_labels(forward, num_items_in_batch):
+                own = {**forward, "labels": labels}
+                total += super().training_step(model, own, num_items_in_batch)
         return total
 
     def compute_loss(
@@ -292,6 +289,9 @@ class MultiTaskTrainer(Trainer):
     ) -> PredictionOutput:
         """Predictions and references by task, and metrics as ``evaluate`` gives them.
 
+        Only rows with a label for a task are among its predictions; ``model.predict`` answers
+        any input.
+
         Args:
             test_dataset: A data set for each source, or for some.
             ignore_keys: Not used; here for the signature of ``Trainer``.
@@ -311,27 +311,15 @@ class MultiTaskTrainer(Trainer):
         """One pass over all sources; every task is measured by its own metrics."""
         del description, prediction_loss_only, ignore_keys
         self.callback_handler.eval_dataloader = dataloader
-        collected = collect(
-            self.model, self._on_device(dataloader), forward_context=self.accelerator.autocast
-        )
-        suite = self.suite.subset(collected)
-        metrics = task_metrics(suite, collected, metric_key_prefix)
-        self._results = result_rows(
-            suite,
-            metrics,
-            num_rows={task: len(found.references) for task, found in collected.items()},
+        output, self._results = evaluate_tasks(
+            self.model,
+            self._on_device(dataloader),
+            self._task_metrics,
             prefix=metric_key_prefix,
+            forward_context=self.accelerator.autocast,
         )
-        for task in self._task_metrics.keys() & suite.keys():
-            found = collected[task]
-            values = own_metrics(self._task_metrics[task], found.predictions, found.references)
-            metrics |= {
-                f"{metric_key_prefix}_{task}_{name}": value for name, value in values.items()
-            }
-        predicted: Any = {task: found.predictions for task, found in collected.items()}
-        references: Any = {task: found.references for task, found in collected.items()}
         dataset: Any = dataloader.dataset
-        return EvalLoopOutput(predicted, references, metrics, num_samples=len(dataset))
+        return output._replace(num_samples=len(dataset))
 
     def _on_device(self, dataloader: DataLoader[Any]) -> Iterator[Any]:
         for micro_batch in dataloader:
@@ -360,18 +348,22 @@ class MultiTaskTrainer(Trainer):
             ValueError: If ``output_dir`` holds another run, or a checkpoint does not fit.
         """
         is_first_run = trial is None and self.state.global_step == 0
-        if not resume_from_checkpoint and is_first_run and self.args.should_save:
-            folder = str(self.args.output_dir)
-            check_output_folder(folder, is_overwriting=self.args.overwrite_output_dir)
+        if resume_from_checkpoint or is_first_run:
+            check_start(self.args, resume_from_checkpoint, self._mixture)
         return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
 
     def create_model_card(  # type: ignore[override]  # tasks and data sets are known here
-        self, *, license: str | None = None, model_name: str | None = None
+        self,
+        *,
+        license: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        model_name: str | None = None,
     ) -> None:
         """Writes ``README.md`` into ``output_dir``: the tasks, and the last evaluation of each.
 
         Args:
             license: Licence of the weights, as the Hub spells it, such as ``"apache-2.0"``.
+            tags: More tags for the Hub.
             model_name: Name of the model. ``None``: that of the Hub, or of the folder.
         """
         if not self.is_world_process_zero():
@@ -382,9 +374,19 @@ class MultiTaskTrainer(Trainer):
             self._results,
             self._prepared(self.train_dataset, "train"),
             license_name=license,
+            tags=[tags] if isinstance(tags, str) else tags or (),
             model_name=model_name,
             hub_name=self.hub_model_id,
         )
+
+    def _mixture(self) -> Mixture:
+        return Mixture.of(self._step_plan(self._train_collection()))
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial))
+            self._mixture().save(folder / f"checkpoint-{self.state.global_step}")
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.testing import assert_close
 from transformers import (
     AlbertConfig,
@@ -88,6 +89,11 @@ FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
 }
 
 
+# Families that count padding on the left as positions. Here they do not, so that no row depends on
+# the length of its neighbours; the genuine classes have to be told.
+COUNTING_PADDING = {"albert", "bert", "deberta-v2", "distilbert", "electra", "gpt2"}
+# Families whose native heads on rows look for real tokens.
+READING_REAL_TOKENS = {"gpt2", "llama", "mistral", "modernbert", "qwen3"}
 # Families that compute norms or rotary positions in float32 whatever the dtype of the model.
 PARTLY_FLOAT32 = {"llama", "mistral", "modernbert", "qwen3"}
 
@@ -288,11 +294,37 @@ def test_to_single_task_gives_the_same_bits_on_every_family(family, dtype):
         name: value.to(dtype) if value.is_floating_point() else value
         for name, value in batch(family).items()
     }
-    logits = model(**inputs).logits
+    without_left = {name: value[:3] for name, value in inputs.items()}
+    told = dict(inputs)
+    if family in COUNTING_PADDING:
+        # By hand: row 3 has two tokens of padding on the left.
+        counted = torch.arange(LENGTH).repeat(NUM_ROWS, 1)
+        counted[3] = torch.tensor([0, 0, 0, 1, 2, 3])
+        told["position_ids"] = counted
     for task in model.suite:
         single = model.to_single_task(task)
         assert type(single).__module__.startswith("transformers.models."), task
-        assert torch.equal(single(**inputs).logits, logits[task]), task
+        logits = model(**without_left).logits[task]
+        assert torch.equal(single(**without_left).logits, logits), task
+        assert torch.equal(single(**told).logits, model(**inputs).logits[task]), task
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("family", sorted(CONFIG_BY_FAMILY.keys() - {"mpnet", "vit"}))
+def test_a_longer_neighbour_in_the_batch_changes_no_logits(family, side):
+    # Not MPNet, whose padding token is 1 whatever its config says.
+    model = build(family).double()
+    inputs = {name: value[:3] for name, value in batch(family).items()}
+    width = (2, 0) if side == "left" else (0, 2)
+    padded = {name: pad(value, width, value=PAD) for name, value in inputs.items()}
+    logits, expected = model(**padded).logits, model(**inputs).logits
+    real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
+    logits["parts"], expected["parts"] = logits["parts"][real_padded], expected["parts"][real]
+    tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
+    # Heads that read the first position of a row read padding there.
+    reads_first = side == "left" and family not in READING_REAL_TOKENS
+    for task in ["parts"] if reads_first else list(model.suite):
+        assert_close(logits[task], expected[task], rtol=tolerance, atol=tolerance)
 
 
 def test_merged_rows_give_the_losses_and_gradients_of_separate_batches(family):

@@ -129,6 +129,37 @@ def test_a_trained_model_is_measured_again_with_the_same_numbers(trained, recipe
     )
 
 
+def test_a_validation_split_is_evaluated_on_in_training_and_the_test_split_in_the_end(recipe):
+    folder = recipe.parent
+    lines = (folder / "names.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "test.jsonl").write_text("".join(lines[:4]), encoding="utf-8")
+    (folder / "provenance.json").write_text("[]", encoding="utf-8")  # somebody else's
+    shown = run(
+        "train",
+        recipe,
+        "--json",
+        "sources.names.data_files={train: names.jsonl, dev: names.jsonl, test: test.jsonl}",
+        "training.eval_strategy=epoch",
+    )
+    assert shown.exit_code == 0, shown.stderr
+    num_rows = {row["task"]: row["num_rows"] for row in json.loads(shown.stdout)["results"]}
+    assert num_rows == {"topic": 4, "parts": 4, "length": 4}
+    assert (folder / "run" / "results.json").exists()
+
+
+def test_rows_that_a_trained_model_cannot_read_are_refused(trained, recipe):
+    settings = trained / "tokenizer_config.json"
+    content = json.loads(settings.read_text("utf-8")) | {"model_max_length": 10**30}
+    settings.write_text(json.dumps(content), encoding="utf-8")
+    with (recipe.parent / "names.jsonl").open("a", encoding="utf-8") as file:
+        row = {"words": ["Ada"] * 40, "tags": ["first"] * 40, "length": 40.0}
+        file.write(json.dumps(row) + "\n")
+    wrong = run("evaluate", trained, recipe)
+    assert wrong.exit_code == 2
+    assert "at most 32 tokens" in plain(wrong.stderr)
+    assert "row 10 of source 'names' has 42" in plain(wrong.stderr)
+
+
 def test_a_recipe_with_other_labels_than_the_model_is_refused(trained, recipe):
     wrong = run("evaluate", trained, recipe, "tasks.topic.labels=[car, film]")
     assert wrong.exit_code == 2

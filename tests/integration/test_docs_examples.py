@@ -7,11 +7,13 @@ Examples read what `make data` brings. Here a tiny encoder and a few rows lie in
 import doctest
 import json
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +58,23 @@ def dead_links(document: Path) -> list[str]:
     """Relative links to files that are not there."""
     links = re.findall(r"\]\(([^)#:]+(?:#[^)]*)?)\)", document.read_text("utf-8"))
     return [link for link in links if not (document.parent / link.split("#")[0]).exists()]
+
+
+def unknown_options(document: Path, commands: Mapping[str, Any]) -> list[str]:
+    """Lines that call `hf-mtl` with a command or an option that it has not."""
+    unknown = []
+    text = document.read_text("utf-8")
+    for line in re.findall(r"^(?: {4})?(hf-mtl [^\n]*)", text, re.MULTILINE):
+        _, name, *rest = shlex.split(line, comments=True)
+        options = {
+            option
+            for parameter in (commands[name].params if name in commands else [])
+            for option in parameter.opts
+        } | {"--help"}
+        given = {word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+        if name not in commands or not given <= options:
+            unknown.append(line)
+    return unknown
 
 
 def recipes(document: Path) -> list[str]:
@@ -128,9 +147,8 @@ def test_make_targets_that_are_named_exist(document):
 def test_commands_that_are_named_exist(document):
     from hf_mtl.cli.app import app
 
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
-    named = re.findall(r"^(?: {4})?hf-mtl ([a-z]+)", document.read_text("utf-8"), re.MULTILINE)
-    assert set(named) <= commands
+    commands = typer.main.get_command(app).commands
+    assert unknown_options(document, commands) == []
 
 
 @pytest.mark.parametrize("document", WITH_COMMANDS, ids=path_in_repository)
@@ -142,6 +160,16 @@ def test_a_dead_link_is_found(tmp_path):
     document = tmp_path / "a.md"
     document.write_text("[a](a.md) [b](b.md#part) [c](https://arxiv.org/abs/1810.04650) [d](#part)")
     assert dead_links(document) == ["b.md#part"]
+
+
+def test_an_unknown_command_or_option_is_found(tmp_path):
+    from hf_mtl.cli.app import app
+
+    document = tmp_path / "a.md"
+    lines = ("hf-mtl predict run 'a -b' -t kind --json  # --no", "hf-mtl predict run --text a")
+    document.write_text("\n".join([*lines, "    hf-mtl guess run", "hf-mtl is a word"]))
+    unknown = unknown_options(document, typer.main.get_command(app).commands)
+    assert unknown == [lines[1], "hf-mtl guess run", "hf-mtl is a word"]
 
 
 def test_an_example_that_fails_is_found():

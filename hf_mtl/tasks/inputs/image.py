@@ -18,7 +18,8 @@ def _image_processor(processing_class: Any) -> Any:
 
 def _in_colour(image: Any) -> Any:
     """A PIL picture in RGB; anything else as it is."""
-    return image.convert("RGB") if getattr(image, "mode", "RGB") != "RGB" else image
+    # Not by `mode` alone: a tensor has a method of that name.
+    return image.convert("RGB") if hasattr(image, "convert") and image.mode != "RGB" else image
 
 
 @INPUTS.register("image")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a class as a data set writes it to the index of its name."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from hf_mtl.tasks.labels.column import LabelColumn
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing
 
 __all__ = ["class_index", "class_indices", "distinct_names"]
+
+# Label of every row of the test sets of GLUE and others, on the Hub.
+_HIDDEN = -1
 
 
 def _name(value: Any) -> str:
@@ -29,6 +33,13 @@ def _sort_key(name: str) -> tuple[int, float, str]:
         return (1, 0.0, name)
 
 
+def _is_number(name: str) -> bool:
+    try:
+        return math.isfinite(float(name))
+    except ValueError:
+        return False
+
+
 def distinct_names(values: Iterable[Any]) -> tuple[str, ...]:
     """Names of the classes that occur, sorted; missing labels are left out."""
     distinct = {_name(value) for value in values if not is_missing(value)}
@@ -39,7 +50,7 @@ def class_indices(names: Sequence[str], value_names: Sequence[str] | None) -> di
     """Index of every value that a column may hold.
 
     Strings are names. Integers are ids of ``value_names`` if the column has such; else they are
-    names where all names are whole numbers ("1" to "5"), and ids of ``names`` otherwise.
+    names where all names are numbers ("1" to "5"), and ids of ``names`` otherwise.
 
     Args:
         names: The task's label names.
@@ -53,8 +64,13 @@ def class_indices(names: Sequence[str], value_names: Sequence[str] | None) -> di
             for value, name in enumerate(value_names)
             if name in index_by_name
         }
-    elif all(name.lstrip("-").isdigit() for name in names):
-        ids = {int(name): index for name, index in index_by_name.items()}
+    elif all(_is_number(name) for name in names):
+        # 1.0 of the labels 1, 1.5 and 2 is "1", not the name in place 1.
+        ids = {
+            int(float(name)): index
+            for name, index in index_by_name.items()
+            if float(name).is_integer()
+        }
     else:
         ids = {index: index for index in range(len(names))}
     return index_by_value | ids
@@ -74,17 +90,34 @@ def class_index(value: Any, index_by_value: dict[Any, int], column: LabelColumn,
     """
     if is_missing(value):
         return IGNORE_INDEX
-    # True is 1 for Python, but its name in a set of labels is "True".
-    value = str(value) if isinstance(value, bool) else _as_whole(value)
-    index = index_by_value.get(value) if isinstance(value, str | int) else None
+    index = index_by_value.get(_key(value))
     if index is not None:
         return index
-    names = column.names
-    shown = list(names) if len(names) <= 20 else [*names[:20], f"... {len(names)} in all"]
-    hint = nearest(value, names) if isinstance(value, str) else None
+    raise ValueError(_unknown_label(_as_whole(value), column, row))
+
+
+def _key(value: Any) -> str | int:
+    """A value as labels are looked up: whole numbers may be ids, all else goes by its name."""
+    # True is 1 for Python, but its name in a set of labels is "True".
+    is_id = isinstance(whole := _as_whole(value), int) and not isinstance(value, bool)
+    return whole if is_id else _name(value)
+
+
+def _unknown_label(value: Any, column: LabelColumn, row: int) -> str:
+    names, ids = column.names, column.value_names or ()
+    is_named_id = isinstance(value, int) and 0 <= value < len(ids)
+    found = f"{ids[value]!r} (id {value} of its column)" if is_named_id else repr(value)
+    word = ids[value] if is_named_id else value
+    hint = nearest(word, names) if isinstance(word, str) else None
     suggestion = f" Did you mean {hint!r}?" if hint else ""
-    raise ValueError(
+    shown = list(names) if len(names) <= 20 else [*names[:20], f"... {len(names)} in all"]
+    advice = (
+        "On the Hub, -1 is the label of test sets whose labels are hidden: turn it into None, or "
+        "remove the rows."
+        if value == _HIDDEN
+        else "Declare it in `labels`, or mark a missing label as None."
+    )
+    return (
         f"`labels` of task {column.task!r} must hold every label of its data, but row {row} has "
-        f"{value!r}.{suggestion} Labels: {shown}. Declare it in `labels`, or mark a missing "
-        f"label as None."
+        f"{found}.{suggestion} Labels: {shown}. {advice}"
     )

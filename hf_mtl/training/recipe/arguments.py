@@ -9,8 +9,9 @@ from enum import Enum
 from types import UnionType
 from typing import Any
 
+from hf_mtl._checks import message_of
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.recipe.problems import Problems, message_of
+from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
 __all__ = ["MIXTURE_FIELDS", "read_arguments"]

@@ -53,11 +53,11 @@ def build_trainer(
     """
     # Prepared already, to be checked; the trainer takes them as they are.
     train: Any = data.train
-    test: Any = data.test
+    validation: Any = data.validation
     return MultiTaskTrainer(
         model=model if model is not None else build_model(recipe, data),
         args=recipe.training_arguments(),
         train_dataset=train,
-        eval_dataset=test,
+        eval_dataset=validation,
         processing_class=data.processing_class,
     )

@@ -89,4 +89,4 @@ def _found(name: str, places: tuple[Path, ...]) -> str | None:
 def _missing(name: str, places: tuple[Path, ...]) -> str:
     where = " or ".join(dict.fromkeys(str(place) for place in places))
     what = "No file matches" if glob.has_magic(name) else "There is no file or folder"
-    return f"{what} {name!r} in {where}. Paths are relative to the recipe's own folder."
+    return f"{what} {name!r} in {where}. Correct the path, or put the data there."

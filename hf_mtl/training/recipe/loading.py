@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from transformers import PreTrainedConfig
+from transformers.utils import logging
 
-from hf_mtl.data import PreparedSource, SourceCollection, find_labels, prepare
+from hf_mtl.data import (
+    PreparedSource,
+    SourceCollection,
+    check_lengths,
+    find_labels,
+    max_positions,
+    prepare,
+)
+from hf_mtl.evaluation import check_metrics
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.recipe.backbone import (
     backbone_config,
@@ -22,6 +31,8 @@ from hf_mtl.training.recipe.splits import load_splits
 
 __all__ = ["RecipeData", "load_data"]
 
+logger = logging.get_logger(__name__)
+
 
 @dataclass(frozen=True)
 class RecipeData:
@@ -31,25 +42,27 @@ class RecipeData:
         suite: The tasks, with the label names that were found in the training rows.
         processing_class: Tokenizer, image processor or processor that encodes the rows.
         train: Rows to train on.
-        test: Rows to evaluate on; ``None`` if the recipe says that there are none.
+        validation: Rows to evaluate on during training: of each source its validation split, or
+            its rows of ``test`` if it has none beside them.
+        test: Rows to report on; ``None`` if the recipe says that there are none.
         eval_splits: Name of the split that ``test`` is, for each source.
     """
 
     suite: TaskSuite
     processing_class: Any
     train: SourceCollection
+    validation: SourceCollection | None
     test: SourceCollection | None
     eval_splits: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One source that is right: its tasks with their label names, and its rows."""
+    """One source that is right: its tasks with their label names, and its rows by their use."""
 
     suite: TaskSuite
-    train: PreparedSource
-    test: PreparedSource | None
-    eval_split: str
+    rows: Mapping[str, PreparedSource]
+    split_names: Mapping[str, str]
 
 
 def load_data(
@@ -89,9 +102,8 @@ def load_data(
     assert suite is not None  # a recipe without tasks has faults
     data = _joined(suite, sources, processing_class)
     if config is not None:
-        with problems.at("model"):
-            weightless_model(config, data.suite)
-        problems.raise_if_any()
+        _check_backbone(recipe, config, data, sources, problems)
+        _warn_of_chosen_rows(recipe, sources)
     return data
 
 
@@ -106,25 +118,31 @@ def _load(
     """
     splits = load_splits(entry)
     suite = find_labels(suite, {source: splits.train})
+    for task in suite:
+        # Some metrics judge only labels of a certain form, which may just have been found.
+        with problems.at(f"tasks.{task}.metrics"):
+            check_metrics(suite.subset([task]))
+    given = {
+        "train": (splits.train_name, splits.train),
+        "validation": (splits.validation_name, splits.validation),
+        "test": (splits.test_name, splits.test),
+    }
+    names = {use: name for use, (name, rows) in given.items() if name and rows is not None}
     prepared: dict[str, PreparedSource] = {}
-    rows_by_split = {"train": splits.train, "test": splits.test}
-    names = {"train": splits.train_name, "test": splits.test_name}
-    for split, rows in rows_by_split.items():
+    for use, (_, rows) in given.items():
         if rows is None or processing_class is None:
             continue
-        with problems.at(f"{entry.path}, split {names[split]!r}"):
-            collection = prepare(suite, {source: rows}, processing_class, split=names[split])
-            prepared[split] = collection.sources[source]
-    if "train" not in prepared or (splits.test is not None and "test" not in prepared):
-        return None
-    return _Source(suite, prepared["train"], prepared.get("test"), splits.test_name)
+        with problems.at(f"{entry.path}, split {names[use]!r}"):
+            collection = prepare(suite, {source: rows}, processing_class, split=names[use])
+            prepared[use] = collection.sources[source]
+    return _Source(suite, prepared, names) if prepared.keys() == names.keys() else None
 
 
 def _check_evaluation(
     sources: Mapping[str, _Source], eval_strategy: str, problems: Problems
 ) -> None:
     """Notes evaluation that would not happen, or not for all tasks."""
-    without = [source for source, loaded in sources.items() if loaded.test is None]
+    without = [source for source, loaded in sources.items() if "test" not in loaded.rows]
     if without and len(without) < len(sources):
         problems.add(
             "sources",
@@ -142,12 +160,54 @@ def _check_evaluation(
 def _joined(suite: TaskSuite, sources: Mapping[str, _Source], processing_class: Any) -> RecipeData:
     found = {task: spec for loaded in sources.values() for task, spec in loaded.suite.items()}
     suite = TaskSuite({task: found[task] for task in suite})
-    train = {source: loaded.train for source, loaded in sources.items()}
-    test = {source: loaded.test for source, loaded in sources.items() if loaded.test is not None}
+
+    def rows(*uses: str) -> SourceCollection | None:
+        """Rows of every source for the first of these uses that it has rows for."""
+        chosen = {
+            source: next((loaded.rows[use] for use in uses if use in loaded.rows), None)
+            for source, loaded in sources.items()
+        }
+        there = {source: prepared for source, prepared in chosen.items() if prepared is not None}
+        return SourceCollection(suite, there, processing_class) if there else None
+
+    train = rows("train")
+    assert train is not None
     return RecipeData(
         suite=suite,
         processing_class=processing_class,
-        train=SourceCollection(suite, train, processing_class),
-        test=SourceCollection(suite, test, processing_class) if test else None,
-        eval_splits={source: loaded.eval_split for source, loaded in sources.items()},
+        train=train,
+        validation=rows("validation", "test"),
+        test=rows("test"),
+        eval_splits={
+            source: loaded.split_names.get("test", NO_SPLIT) for source, loaded in sources.items()
+        },
     )
+
+
+def _check_backbone(
+    recipe: Recipe,
+    config: PreTrainedConfig,
+    data: RecipeData,
+    sources: Mapping[str, _Source],
+    problems: Problems,
+) -> None:
+    """Raises unless the backbone suits the tasks and can read every row."""
+    with problems.at("model"):
+        limit = max_positions(weightless_model(config, data.suite).backbone)
+        for source, loaded in sources.items():
+            entry = recipe.sources[source]
+            for use, rows in loaded.rows.items():
+                place = f"{entry.path if entry else source}, split {loaded.split_names[use]!r}"
+                with problems.at(place):
+                    one = SourceCollection(data.suite, {source: rows}, data.processing_class)
+                    check_lengths(one, limit)
+    problems.raise_if_any()
+
+
+def _warn_of_chosen_rows(recipe: Recipe, sources: Mapping[str, _Source]) -> None:
+    without = [name for name, loaded in sources.items() if "validation" not in loaded.rows]
+    if recipe.arguments.get("load_best_model_at_end") and without:
+        logger.warning(
+            f"The best checkpoint is chosen on the rows that are reported, which flatters it: "
+            f"sources {without} have no validation split beside a test split."
+        )

@@ -4,7 +4,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["Problems", "RecipeError", "message_of"]
+from hf_mtl._checks import message_of
+
+__all__ = ["Problems", "RecipeError"]
 
 
 class RecipeError(ValueError):
@@ -70,10 +72,3 @@ class Problems:
         """
         if self._found:
             raise RecipeError(self.origin, self._found) from self._first_error
-
-
-def message_of(error: Exception) -> str:
-    """Text of an error; ``KeyError`` alone would put its own in quotes."""
-    if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])
-    return str(error) or type(error).__name__

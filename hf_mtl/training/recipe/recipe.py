@@ -60,7 +60,8 @@ class Recipe:
         """Recipe of a YAML file.
 
         Args:
-            path: The file. Data files that it names are relative to its folder.
+            path: The file. Data files that it names are sought from its folder, then from the
+                current one.
             overrides: Changes to it, each ``dotted.path=value`` with the value in YAML, such as
                 ``"training.learning_rate=3e-5"``.
 

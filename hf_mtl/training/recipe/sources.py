@@ -24,7 +24,7 @@ class SourceEntry:
         path: Dotted path of the entry in the recipe.
         data: What ``hf_mtl.data.load_source`` takes, local files as absolute paths.
         train_split: Split to train on.
-        eval_split: Split to evaluate on; ``None``: the first there is of test, validation, dev
+        eval_split: Split to report on; ``None``: the first there is of test, validation, dev
             and eval; ``"none"``: this source is not evaluated on.
     """
 
@@ -44,7 +44,7 @@ def read_sources(
     Args:
         section: The section ``sources``.
         tasks: The section ``tasks``.
-        folder: Folder of the recipe, which local files are relative to.
+        folder: Folder of the recipe, where local files are sought first.
         problems: Where problems are noted.
     """
     shared = mapping_at("sources", section, problems)

@@ -17,6 +17,8 @@ __all__ = ["EVAL_SPLITS", "Splits", "load_splits"]
 EVAL_SPLITS = ("test", "validation", "dev", "eval")
 """Splits to evaluate on, the first that a source has, where the recipe does not name one."""
 
+_VALIDATION_SPLITS = EVAL_SPLITS[1:]
+
 _OWN_FIELDS = ("eval_split", "max_examples", "train_split")
 
 
@@ -29,12 +31,16 @@ class Splits:
         test: Rows to evaluate on; ``None`` if the recipe says that there are none.
         train_name: Name of the split to train on.
         test_name: Name of the split to evaluate on.
+        validation: Rows to evaluate on during training; ``None`` if there are none beside those.
+        validation_name: Name of their split.
     """
 
     train: Dataset
     test: Dataset | None
     train_name: str
     test_name: str
+    validation: Dataset | None = None
+    validation_name: str | None = None
 
 
 def load_splits(entry: SourceEntry) -> Splits:
@@ -73,8 +79,23 @@ def load_splits(entry: SourceEntry) -> Splits:
             f"There is no split {test_name!r} to evaluate on, only {list(splits)}. "
             "Correct `eval_split`."
         )
-    test = None if test_name == NO_SPLIT else splits[test_name]
-    return Splits(splits[entry.train_split], test, entry.train_split, test_name)
+    validation_name = _validation_split(test_name, entry, splits)
+    return Splits(
+        train=splits[entry.train_split],
+        test=None if test_name == NO_SPLIT else splits[test_name],
+        train_name=entry.train_split,
+        test_name=test_name,
+        validation=None if validation_name is None else splits[validation_name],
+        validation_name=validation_name,
+    )
+
+
+def _validation_split(test_name: str, entry: SourceEntry, splits: DatasetDict) -> str | None:
+    """Split beside the one that is reported, which then does not choose the checkpoint."""
+    if test_name in (NO_SPLIT, *_VALIDATION_SPLITS):
+        return None
+    usable = (name for name in _VALIDATION_SPLITS if name in splits and name != entry.train_split)
+    return next(usable, None)
 
 
 def _usual_eval_split(entry: SourceEntry, splits: DatasetDict) -> str:

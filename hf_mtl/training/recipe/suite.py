@@ -8,7 +8,7 @@ from typing import Any
 from hf_mtl._checks import unknown_name
 from hf_mtl.evaluation import check_metrics
 from hf_mtl.models.heads import check_heads
-from hf_mtl.tasks import TaskSpec, TaskSuite
+from hf_mtl.tasks import TaskSpec, TaskSuite, check_weights
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
@@ -41,12 +41,13 @@ def read_suite(
         if spec is None:
             continue
         with problems.at(path):
-            unweighted = {task: other.replace(weight=1.0) for task, other in right.items()}
-            TaskSuite({**unweighted, name: spec.replace(weight=1.0)})
+            TaskSuite({**right, name: spec})
             right[name] = spec
     if right:
+        suite = TaskSuite(right)
         with problems.at("tasks"):
-            return TaskSuite(right)
+            check_weights(suite)
+            return suite
     return None
 
 
@@ -76,8 +77,7 @@ def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | Non
 
 def _check(name: str, spec: TaskSpec) -> None:
     """Raises unless metrics and head are there and suit the task."""
-    # Weights are judged when all tasks are there: one of them may be 0, but not all.
-    alone = TaskSuite({name: spec.replace(weight=1.0)})
+    alone = TaskSuite({name: spec})
     check_metrics(alone)
     check_heads(alone)
 

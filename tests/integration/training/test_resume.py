@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run that is resumed equals the run that was not interrupted, bit for bit."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from PIL import Image
@@ -85,6 +87,45 @@ def test_a_checkpoint_that_lacks_a_head_is_refused(toy_trainer):
         toy_trainer(max_steps=2).train(
             resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-1"
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"per_device_train_batch_size": 2}, "`sources` was"),
+        ({"seed": 1}, "`seed` was 42 and is 1"),
+        ({"sampler": "uniform"}, "`sampler` was {'name': 'proportional'"),
+        ({"tasks_per_step": "all"}, "`tasks_per_step` was 1 and is all"),
+    ],
+)
+def test_a_resume_that_would_draw_other_rows_is_refused(toy_trainer, change, words):
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    toy_trainer(**settings).train()
+    with pytest.raises(ValueError, match=f"must draw the same rows as the run of .*{words}"):
+        toy_trainer(**settings | change).train(resume_from_checkpoint=True)
+    toy_trainer(**settings | change, ignore_data_skip=True).train(resume_from_checkpoint=True)
+
+
+def test_batches_may_be_cut_differently_as_long_as_a_step_has_the_same_rows(toy_trainer):
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1}
+    whole = toy_trainer(**settings, per_device_train_batch_size=4)
+    whole.train()
+    other = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}
+    resumed = toy_trainer("cut", **settings | other)
+    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-1")
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("file", ["optimizer.pt", "trainer_state.json", "mixture.json"])
+def test_a_checkpoint_without_the_whole_state_is_refused(toy_trainer, file):
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    trainer = toy_trainer(**settings)
+    trainer.train()
+    checkpoint = Path(trainer.args.output_dir) / "checkpoint-1"
+    (checkpoint / file).unlink()
+    with pytest.raises(ValueError, match=f"the whole state of a run, but it lacks .*{file}"):
+        toy_trainer(**settings).train(resume_from_checkpoint=str(checkpoint))
 
 
 def test_a_folder_with_another_run_is_refused_until_told_otherwise(toy_trainer):

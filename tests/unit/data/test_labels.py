@@ -72,7 +72,9 @@ def test_a_missing_column_offers_the_nearest():
         names_of("text-classification", rows)
 
 
-def test_a_missing_source_is_named():
+def test_a_missing_source_is_named_with_the_argument():
     suite = TaskSuite({"kind": TaskSpec("text-classification")})
-    with pytest.raises(KeyError, match="Unknown source 'kind'"):
-        find_labels(suite, {})
+    rows = Dataset.from_dict({"text": ["a"], "label": ["x"]})
+    message = r"`train_dataset` must cover every source, but \['kind'\] are missing. Got \['knd'\]"
+    with pytest.raises(ValueError, match=message):
+        find_labels(suite, {"knd": rows})

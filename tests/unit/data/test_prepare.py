@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prepared rows against tokens and labels that can be counted by hand."""
 
+import importlib
 import math
 
 import datasets
@@ -147,6 +148,17 @@ def test_what_changes_the_rows_changes_the_cache(csv_rows, tokenizer, change):
     first = prepared(TOPIC, csv_rows, tokenizer)
     second = prepared(TOPIC.replace(**change), csv_rows, tokenizer)
     assert first[:] != second[:]
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"), [("version", lambda _: "99.0"), ("_ENCODING", 99)], ids=["release", "own"]
+)
+def test_rows_of_another_release_are_encoded_again(csv_rows, tokenizer, monkeypatch, name, changed):
+    first = prepared(TOPIC, csv_rows, tokenizer)
+    monkeypatch.setattr(importlib.import_module("hf_mtl.data.prepare"), name, changed)
+    second = prepared(TOPIC, csv_rows, tokenizer)
+    assert first.cache_files != second.cache_files
+    assert first[:] == second[:]
 
 
 def test_another_tokenizer_is_another_cache(csv_rows, tokenizer):

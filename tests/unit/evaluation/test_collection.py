@@ -90,6 +90,14 @@ def test_the_model_is_left_in_the_mode_it_was_found_in(training):
     assert model.training is training
 
 
+def test_a_part_that_is_not_trained_stays_so():
+    model = Echo()
+    model.backbone = nn.Dropout().eval()
+    collect(model, [{"forwards": [forward([1.0], topic=torch.tensor([1]))]}])
+    assert model.training
+    assert not model.backbone.training
+
+
 def test_every_forward_runs_in_its_own_context():
     entered = []
 

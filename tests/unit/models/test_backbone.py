@@ -7,15 +7,24 @@ from torch import nn
 from transformers import (
     BertForSequenceClassification,
     BertModel,
+    GPT2Config,
+    GPT2Model,
     LlamaConfig,
+    LlamaModel,
+    OPTConfig,
+    OPTModel,
     PreTrainedConfig,
     ResNetConfig,
+    RobertaConfig,
+    RobertaModel,
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hf_mtl.models.backbone import (
     BackboneReplay,
     align_memory,
+    backbone_inputs,
+    counts_positions_from_zero,
     drop_cache,
     freeze,
     genuine_head,
@@ -102,12 +111,15 @@ def test_what_has_no_rows_is_handed_on():
 
 def test_freezing_thaws_what_was_frozen_here_and_nothing_else(tiny_bert_config):
     backbone = BertModel(tiny_bert_config)
-    frozen_by_user = backbone.embeddings.word_embeddings.weight.requires_grad_(False)
-    freeze(backbone, {"pooler.dense.bias"}, frozen={"pooler.dense.weight"})
-    assert not backbone.pooler.dense.bias.requires_grad
-    freeze(backbone, (), frozen={"pooler.dense.bias"})
-    assert backbone.pooler.dense.bias.requires_grad
-    assert not frozen_by_user.requires_grad
+    weight, bias = backbone.pooler.dense.parameters()
+    weight.requires_grad_(False)
+    frozen = freeze(backbone, {"pooler.dense.weight", "pooler.dense.bias"}, frozen=())
+    assert frozen == {"pooler.dense.bias"}
+    assert freeze(backbone, {"pooler.dense.bias"}, frozen) == frozen
+    assert not bias.requires_grad
+    assert freeze(backbone, (), frozen) == frozenset()
+    assert bias.requires_grad
+    assert not weight.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -139,3 +151,55 @@ def test_keys_and_values_are_not_kept_unless_asked_for(tiny_bert_config):
     backbone = BertModel(tiny_bert_config)
     assert drop_cache(backbone, {}) == {"use_cache": False}
     assert drop_cache(backbone, {"use_cache": True}) == {"use_cache": True}
+
+
+@pytest.fixture
+def tiny_gpt2() -> GPT2Model:
+    config = GPT2Config(vocab_size=9, n_embd=16, n_layer=1, n_head=2, n_positions=8)
+    return GPT2Model(config).eval()
+
+
+def test_families_that_count_padding_as_positions_are_told_from_others(tiny_bert_config, tiny_gpt2):
+    sizes = {"vocab_size": 9, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    assert counts_positions_from_zero(BertModel(tiny_bert_config))
+    assert counts_positions_from_zero(tiny_gpt2)
+    with torch.device("meta"):
+        others = (
+            RobertaModel(RobertaConfig(**sizes)),
+            LlamaModel(LlamaConfig(**sizes)),
+            OPTModel(OPTConfig(**sizes, word_embed_proj_dim=16)),
+        )
+    assert not any(map(counts_positions_from_zero, others))
+
+
+MASK = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]])
+
+
+def test_positions_start_at_the_first_real_token(tiny_gpt2):
+    prepared = backbone_inputs(tiny_gpt2, {"attention_mask": MASK}, counts_from_zero=True)
+    assert prepared["position_ids"].tolist() == [
+        [0, 1, 2, 3],
+        [0, 1, 2, 3],
+        [0, 0, 0, 1],
+        [0, 1, 2, 3],
+    ]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{}, {"attention_mask": MASK[None]}, {"attention_mask": MASK, "past_key_values": "kept"}],
+)
+def test_positions_are_left_to_the_backbone_where_the_mask_does_not_say(tiny_gpt2, inputs):
+    assert "position_ids" not in backbone_inputs(tiny_gpt2, inputs, counts_from_zero=True)
+
+
+def test_positions_that_are_given_are_kept(tiny_gpt2):
+    given = {"attention_mask": MASK, "position_ids": torch.ones(1)}
+    prepared = backbone_inputs(tiny_gpt2, given, counts_from_zero=True)
+    assert prepared["position_ids"] is given["position_ids"]
+
+
+def test_padding_on_the_right_gives_the_bits_of_the_backbone_alone(tiny_gpt2):
+    inputs = {"input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]]), "attention_mask": MASK[:2]}
+    prepared = backbone_inputs(tiny_gpt2, inputs, counts_from_zero=True)
+    assert torch.equal(tiny_gpt2(**prepared)[0], tiny_gpt2(**inputs)[0])

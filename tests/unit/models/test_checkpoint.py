@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, BertModel, ViTConfig, ViTModel
 
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.models.checkpoint import check_complete, load_processing_class
+from hf_mtl.models.checkpoint import check_loading, load_processing_class, location
 from hf_mtl.tasks import TaskSpec
 
 
@@ -146,7 +146,7 @@ def test_many_missing_tensors_are_counted():
     missing = [f"t{index:02}" for index in range(12)]
     info = {"missing_keys": missing, "unexpected_keys": [], "mismatched_keys": []}
     with pytest.raises(ValueError, match=r"t09, \.\.\. 12 in all\."):
-        check_complete("x", info)
+        check_loading("x", info)
 
 
 def test_a_head_of_another_size_is_loaded_anew_only_on_request(model, tmp_path):
@@ -193,6 +193,28 @@ def test_the_tokenizer_is_saved_with_the_model_and_found_again(
     model.save_pretrained(tmp_path)
     found = MultiTaskModel.from_pretrained(tmp_path).processing_class
     assert found("the film").input_ids == tiny_tokenizer("the film").input_ids
+
+
+@pytest.mark.parametrize("loader", [MultiTaskModel, AutoModel])
+def test_the_tokenizer_of_a_model_in_a_subfolder_is_found(model, tiny_tokenizer, loader, tmp_path):
+    model.processing_class = tiny_tokenizer
+    model.save_pretrained(tmp_path / "sub")
+    found = loader.from_pretrained(tmp_path, subfolder="sub").processing_class
+    assert found("the film").input_ids == tiny_tokenizer("the film").input_ids
+
+
+def test_the_tokenizer_of_a_backbone_in_a_subfolder_is_found(
+    tiny_bert_config, suite, tiny_tokenizer, tmp_path
+):
+    BertModel(tiny_bert_config).save_pretrained(tmp_path / "sub")
+    tiny_tokenizer.save_pretrained(tmp_path / "sub")
+    model = MultiTaskModel.from_backbone(tmp_path, suite, subfolder="sub")
+    assert model.processing_class is not None
+
+
+def test_a_tokenizer_is_looked_for_where_the_weights_were():
+    given = {"subfolder": "sub", "revision": "v1", "token": "t", "dtype": "float16"}
+    assert location(given) == {"subfolder": "sub", "revision": "v1", "token": "t"}
 
 
 def test_the_tokenizer_beside_a_backbone_is_found(

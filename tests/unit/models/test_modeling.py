@@ -177,6 +177,30 @@ def test_a_pooler_thaws_with_the_first_head_that_reaches_it(tiny_bert_config, su
     assert not model.backbone.pooler.dense.weight.requires_grad
 
 
+def test_a_backbone_that_the_user_froze_stays_frozen(tiny_bert_config, suite):
+    model = MultiTaskModel.from_backbone(BertModel(tiny_bert_config), suite.subset(["parts"]))
+    model.backbone.requires_grad_(False)
+    model.add_task("topic", TOPIC)
+    assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
+def test_a_pooler_that_the_user_froze_before_does_not_thaw(tiny_bert_config, suite):
+    backbone = BertModel(tiny_bert_config)
+    backbone.pooler.requires_grad_(False)
+    model = MultiTaskModel.from_backbone(backbone, suite.subset(["parts"]))
+    model.add_task("topic", TOPIC)
+    assert not model.backbone.pooler.dense.weight.requires_grad
+    assert model.backbone.embeddings.word_embeddings.weight.requires_grad
+
+
+def test_a_pooler_thaws_though_the_user_froze_the_embeddings(tiny_bert_config, suite):
+    model = MultiTaskModel.from_backbone(BertModel(tiny_bert_config), suite.subset(["parts"]))
+    model.backbone.embeddings.requires_grad_(False)
+    model.add_task("topic", TOPIC)
+    assert model.backbone.pooler.dense.weight.requires_grad
+    assert not model.backbone.embeddings.word_embeddings.weight.requires_grad
+
+
 def test_adding_a_task_leaves_everything_else_as_it_was(model, inputs):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     logits = model(**inputs).logits
@@ -247,6 +271,11 @@ def test_other_labels_than_those_of_the_head_are_refused(model):
         model.set_labels({"topic": ["book", "film", "other"]})
 
 
+def test_labels_that_are_one_text_are_refused(unlabelled):
+    with pytest.raises(TypeError, match="`labels` of task 'topic' must be a list of names, but go"):
+        unlabelled.set_labels({"topic": "abc"})
+
+
 def test_labels_of_a_number_are_refused(model):
     with pytest.raises(ValueError, match="`labels` must be left out"):
         model.set_labels({"valence": ["low", "high"]})
@@ -274,6 +303,15 @@ def test_a_padding_token_that_is_settled_later_reaches_the_heads(tiny_tokenizer,
     model = MultiTaskModel.from_backbone(tiny_gpt2(), {"topic": TOPIC})
     model.processing_class = tiny_tokenizer
     assert model(**inputs).logits["topic"].shape == (2, 3)
+
+
+def test_padding_on_the_left_leaves_a_decoder_with_the_same_answers(tiny_tokenizer):
+    model = MultiTaskModel.from_backbone(
+        tiny_gpt2(), {"topic": TOPIC}, processing_class=tiny_tokenizer
+    )
+    tiny_tokenizer.padding_side = "left"
+    together = model.predict(["the film was very good .", "dull"])
+    assert together[1]["topic"] == pytest.approx(model.predict("dull")["topic"], abs=1e-6)
 
 
 def test_activation_checkpointing_leaves_losses_and_gradients_as_they_are(model, inputs):

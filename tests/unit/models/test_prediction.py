@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from transformers import BertModel, ViTConfig, ViTModel
 
 from hf_mtl.models import MultiTaskModel
@@ -59,7 +60,56 @@ def test_words_and_pairs_are_inputs_too(text_model):
     as_text, as_words = text_model.predict(["the film", ["the", "film"]])
     assert as_words == as_text
     assert text_model.predict(("the", "film")).keys() == as_text.keys()
-    assert "topic" in text_model.predict({"text": "good", "text_pair": "bad"})
+    assert text_model.predict({"text": "good"}) == text_model.predict("good")
+
+
+def test_a_column_of_a_data_set_is_a_list_of_inputs(text_model):
+    dataset = Dataset.from_dict({"text": ["good", "dull"], "tokens": [["the", "film"], ["dull"]]})
+    assert text_model.predict(dataset["text"]) == text_model.predict(["good", "dull"])
+    assert text_model.predict(dataset["tokens"]) == text_model.predict(["the film", "dull"])
+
+
+@pytest.fixture
+def pair_model(tiny_bert_config, tiny_tokenizer) -> MultiTaskModel:
+    """A task on single texts and one on pairs."""
+    labels = ("no", "yes")
+    tasks = {
+        "topic": TaskSpec("text-classification", labels=labels),
+        "follows": TaskSpec(
+            "text-classification", labels=labels, columns={"text_pair": "hypothesis"}
+        ),
+    }
+    return MultiTaskModel.from_backbone(
+        BertModel(tiny_bert_config), tasks, processing_class=tiny_tokenizer
+    )
+
+
+PAIR = {"text": "good", "text_pair": "dull"}
+
+
+def test_single_texts_and_pairs_are_answered_by_the_tasks_that_were_trained_on_them(pair_model):
+    answers = pair_model.predict(["good", PAIR, {"text": "dull"}])
+    assert [list(answer) for answer in answers] == [["topic"], ["follows"], ["topic"]]
+    assert answers[1] == pair_model.predict(PAIR)
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "words"),
+    [
+        ("follows", "good", r"input 0 is a str: 'good'.*`text` and `text_pair` for \['follows'\]"),
+        ("topic", PAIR, r"input 0 has the keys \['text', 'text_pair'\].*`text` for \['topic'\]"),
+    ],
+)
+def test_a_task_asked_by_name_refuses_what_it_was_not_trained_on(pair_model, task, row, words):
+    with pytest.raises(TypeError, match=words):
+        pair_model.predict(row, tasks=task)
+
+
+def test_a_mapping_with_other_keys_is_refused_with_its_keys(pair_model):
+    with pytest.raises(TypeError, match=r"but input 1 has the keys \['tokens'\]"):
+        pair_model.predict(["good", {"tokens": ["good"]}])
+    with pytest.raises(TypeError, match=r"but input 0 has the keys \['label', 'text'\]"):
+        pair_model.predict({"text": "good", "label": "yes"})
 
 
 def test_no_inputs_give_no_answers(text_model):
@@ -96,6 +146,14 @@ def test_flags_are_put_back_after_an_error():
     assert module.training
 
 
+def test_what_a_module_keeps_from_an_evaluation_can_take_part_in_training():
+    weight = torch.ones(1, requires_grad=True)
+    with evaluation_mode(torch.nn.Linear(1, 1)):
+        kept = torch.ones(1) * 2
+    (weight * kept).backward()
+    assert weight.grad.item() == 2
+
+
 @pytest.fixture
 def vision_model() -> MultiTaskModel:
     config = ViTConfig(
@@ -118,6 +176,15 @@ def test_pictures_are_answered_in_the_dtype_of_the_model(vision_model, dtype):
     )
     assert answers[0] == answers[1]
     assert answers[0]["digit"]["label"] in ("0", "1")
+
+
+def test_an_array_and_a_tensor_are_one_picture_each(vision_model):
+    from transformers import ViTImageProcessor
+
+    processor = ViTImageProcessor(size={"height": 8, "width": 8})
+    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+    for picture in (pixels, torch.from_numpy(pixels).permute(2, 0, 1)):
+        assert list(vision_model.predict(picture, processing_class=processor)) == ["digit"]
 
 
 def test_an_input_that_suits_no_task_is_named(text_model):

@@ -52,11 +52,28 @@ def test_names_are_found_sorted_and_without_missing_ones():
         ([3], "row 7 has 3. Labels: \\['red', 'green', 'blue'\\]"),
         (["2"], "row 7 has '2'"),
         ([0.5], "row 7 has 0.5"),
+        ([["red"]], "row 7 has \\['red'\\]"),
+        ([-1], "row 7 has -1. .* -1 is the label of test sets whose labels are hidden: turn it"),
     ],
 )
 def test_a_label_outside_the_set_is_named_with_its_row(values, words):
     with pytest.raises(ValueError, match=f"`labels` of task 't' must hold every label.*{words}"):
         encode(COLOURS, values, first_row=7)
+
+
+def test_an_id_of_the_column_is_shown_with_its_name():
+    message = r"row 1 has 'gren' \(id 1 of its column\). Did you mean 'green'\?"
+    with pytest.raises(ValueError, match=message):
+        encode(COLOURS, [0, 1], value_names=["red", "gren"])
+    with pytest.raises(ValueError, match=r"row 0 has -1\. Labels: .* turn it into None"):
+        encode(COLOURS, [-1], value_names=["red", "green"])
+
+
+def test_numbers_with_a_fraction_are_known_by_the_names_they_were_found_under():
+    values = [2.5, 1.5, 2.0, None, 1.0]
+    names = LABELS.build("class").names_from(values)
+    assert names == ("1", "1.5", "2", "2.5")
+    assert encode(COLOURS.replace(labels=names), values) == [3, 1, 2, IGNORE_INDEX, 0]
 
 
 def test_scores_are_numbers_and_may_be_minus_hundred():

@@ -3,7 +3,7 @@
 
 import pytest
 
-from hf_mtl.tasks import TaskSpec, TaskSuite
+from hf_mtl.tasks import TaskSpec, TaskSuite, check_weights
 
 TOPIC = TaskSpec("text-classification", labels=("a", "b"))
 SCORE = TaskSpec("regression")
@@ -100,9 +100,11 @@ def test_an_empty_suite_is_refused():
         TaskSuite({})
 
 
-def test_weights_that_are_all_zero_are_refused():
-    with pytest.raises(ValueError, match="above 0 for at least one task"):
-        TaskSuite({"x": SCORE.replace(weight=0.0)})
+def test_weights_that_are_all_zero_cannot_be_trained():
+    suite = TaskSuite({"x": SCORE.replace(weight=0.0)})
+    assert suite.weights == {"x": 0.0}
+    with pytest.raises(ValueError, match="above 0 for at least one task, but it is 0 for all of"):
+        check_weights(suite)
 
 
 def test_two_tasks_of_one_name_are_refused():

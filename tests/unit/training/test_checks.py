@@ -7,8 +7,9 @@ import pytest
 
 from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
 from hf_mtl.training.checks import (
+    check_by_source,
     check_construction,
-    check_same_labels,
+    check_prepared,
     set_best_metric_direction,
 )
 
@@ -41,10 +42,11 @@ def test_the_metric_says_which_direction_is_better(tmp_path, metric, greater_is_
     assert args.greater_is_better is greater_is_better
 
 
-def test_a_direction_given_by_the_user_stays(tmp_path):
+def test_a_direction_that_is_not_the_metrics_is_refused(tmp_path):
     args = arguments(tmp_path, metric_for_best_model="eval_valence_rmse", greater_is_better=True)
-    set_best_metric_direction(args, SUITE, {})
-    assert args.greater_is_better
+    message = "`greater_is_better` must be False for 'valence_rmse', but got True. Leave it out"
+    with pytest.raises(ValueError, match=message):
+        set_best_metric_direction(args, SUITE, {})
 
 
 def test_an_unknown_metric_offers_the_nearest(tmp_path):
@@ -87,5 +89,24 @@ def test_data_prepared_with_other_labels_are_refused():
     other = SUITE.replace("topic", labels=("b", "a"))
     message = r"`train_dataset` must be prepared with the labels of the model, but for task 'topic'"
     with pytest.raises(ValueError, match=message):
-        check_same_labels("train_dataset", other, SUITE)
-    check_same_labels("train_dataset", SUITE.subset(["topic"]), SUITE)
+        check_prepared("train_dataset", other, SUITE, is_partial=False)
+
+
+def test_data_prepared_for_some_tasks_will_do_for_evaluation_only():
+    some = SUITE.subset(["topic"])
+    check_prepared("eval_dataset", some, SUITE, is_partial=True)
+    message = r"`train_dataset` must cover every task, but \['valence'\] are missing"
+    with pytest.raises(ValueError, match=message):
+        check_prepared("train_dataset", some, SUITE, is_partial=False)
+
+
+def test_one_data_set_for_all_is_refused():
+    message = r"`train_dataset` must be a mapping of sources to data sets, such as .*, but got list"
+    with pytest.raises(TypeError, match=message):
+        check_by_source("train_dataset", [1, 2], SUITE)
+
+
+def test_weights_that_are_all_zero_cannot_be_trained(tmp_path):
+    suite = TaskSuite({task: spec.replace(weight=0) for task, spec in SUITE.items()})
+    with pytest.raises(ValueError, match="`weight` must be above 0 for at least one task"):
+        check_construction(arguments(tmp_path), suite, {})

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
-from hf_mtl._yaml import dump_yaml
+from hf_mtl._yaml import dump_yaml, load_yaml
 from hf_mtl.training.recipe import Recipe, RecipeData, RecipeError, build_plan, load_data
+from hf_mtl.training.recipe.provenance import provenance
 
 ROWS = [{"text": "good film", "label": "film"}, {"text": "dull book", "label": "book"}] * 4
+CHOOSING = (
+    "training.eval_strategy=epoch",
+    "training.save_strategy=epoch",
+    "training.load_best_model_at_end=true",
+)
 
 
 @pytest.fixture
@@ -154,3 +160,78 @@ def test_a_file_that_cannot_be_parsed_is_named_with_the_reason(folder):
     (folder / "broken.jsonl").write_text('{"text": \n', encoding="utf-8")
     with pytest.raises(RecipeError, match=r"tasks.topic.data: The data cannot be read: "):
         load(folder, {"train": ROWS}, "tasks.topic.data.data_files=broken.jsonl")
+
+
+def without_a_limit(folder: Path, tokenizer: Any) -> None:
+    """Takes the tokenizer's own limit away, so that nothing cuts long rows."""
+    tokenizer.model_max_length = 10**30
+    tokenizer.save_pretrained(folder / "encoder")
+
+
+def test_rows_that_are_longer_than_the_backbone_reads_are_refused(folder, tiny_tokenizer):
+    without_a_limit(folder, tiny_tokenizer)
+    long = [*ROWS, {"text": "good " * 60, "label": "film"}]
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": ROWS, "validation": long, "test": long})
+    message = (
+        "Rows must have at most 32 tokens, which is what the backbone has positions for, but row 8 "
+        "of source 'topic' has 62. Give `max_length` (at most 32) to its tasks: 'topic'."
+    )
+    assert caught.value.problems == (
+        f"tasks.topic.data, split 'validation': {message}",
+        f"tasks.topic.data, split 'test': {message}",
+    )
+    load(folder, {"train": long, "test": long}, "tasks.topic.max_length=32")
+
+
+def test_a_metric_that_does_not_suit_the_labels_that_were_found_is_in_the_report(folder):
+    rows = [{"words": ["a", "film"], "tags": ["DET", "NOUN"]}] * 4
+    with pytest.raises(RecipeError) as caught:
+        load(
+            folder,
+            {"train": rows, "test": rows},
+            "tasks.topic.type=token-classification",
+            "tasks.topic.columns={tokens: words, labels: tags}",
+            "tasks.topic.metrics=[entity_f1]",
+            "model.num_hiden_layers=1",
+        )
+    fields, metrics = caught.value.problems
+    assert fields.startswith("model: ")
+    assert metrics.startswith("tasks.topic.metrics: ")
+    assert "DET" in metrics
+
+
+def test_a_task_without_weight_is_measured_beside_the_others(folder):
+    load(folder, {"train": ROWS, "test": ROWS})
+    content = load_yaml((folder / "recipe.yaml").read_text("utf-8"), origin="recipe")
+    content["tasks"]["silent"] = {**content["tasks"]["topic"], "weight": 0}
+    (folder / "recipe.yaml").write_text(dump_yaml(content), encoding="utf-8")
+    data = load_data(Recipe.from_file(folder / "recipe.yaml"))
+    assert data.suite.weights == {"topic": 2.0, "silent": 0.0}
+    assert list(data.test.sources) == ["topic", "silent"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '"mine"', "{", '{"archives": ["a"]}', '{"archives": 3}', "{}"]
+)
+def test_somebody_elses_file_of_provenance_is_left_out(folder, text):
+    load(folder, {"train": ROWS, "test": ROWS})
+    (folder / "provenance.json").write_text(text, encoding="utf-8")
+    assert provenance(Recipe.from_file(folder / "recipe.yaml")) == []
+
+
+def test_a_validation_split_beside_a_test_split_is_for_the_time_of_training(folder, caplog):
+    splits = {"train": ROWS, "validation": ROWS[:2], "test": ROWS[:4]}
+    data = load(folder, splits, *CHOOSING)
+    assert (len(data.validation), len(data.test)) == (2, 4)
+    assert not caplog.messages
+    data = load(folder, splits, *CHOOSING, "tasks.topic.data.eval_split=validation")
+    assert (len(data.validation), len(data.test)) == (2, 2)
+
+
+def test_rows_that_choose_the_checkpoint_and_are_reported_are_pointed_out(folder, caplog):
+    load(folder, {"train": ROWS, "test": ROWS[:2]}, *CHOOSING)
+    assert caplog.messages == [
+        "The best checkpoint is chosen on the rows that are reported, which flatters it: sources "
+        "['topic'] have no validation split beside a test split."
+    ]

@@ -3,10 +3,11 @@
 
 import math
 
+import pytest
 import torch
 
 from hf_mtl.training.loss_log import LossLog
-from hf_mtl.training.step import has_labels, step_scale, total_loss
+from hf_mtl.training.step import check_some_label, present_labels, step_scale, total_loss
 
 
 def forward(**labels):
@@ -35,9 +36,24 @@ def test_a_step_without_any_label_has_no_tasks():
     assert step_scale([{"forwards": []}], {"a": 1.0}).weights == {}
 
 
-def test_a_forward_gives_a_loss_only_if_there_is_a_label():
-    assert has_labels(forward(a=[-100], b=[1]))
-    assert not has_labels(forward(a=[-100], b=[math.nan]))
+def test_a_task_of_weight_zero_is_absent():
+    scale = step_scale([{"forwards": [forward(a=[0], b=[1])]}], {"a": 0.0, "b": 2.0})
+    assert scale.weights == {"b": 2.0}
+
+
+def test_a_forward_gives_losses_only_for_tasks_with_labels_and_weight():
+    step = forward(a=[0], b=[-100], c=[1])
+    scale = step_scale([{"forwards": [step]}], {"a": 1.0, "b": 1.0, "c": 0.0})
+    assert list(present_labels(step, scale)) == ["a"]
+    assert present_labels(forward(a=[-100], b=[math.nan]), scale) == {}
+
+
+def test_a_step_without_labels_is_refused_where_a_scaler_cannot_skip_it():
+    scale = step_scale([{"forwards": []}], {"a": 1.0})
+    with pytest.raises(
+        ValueError, match=r"`fp16` must have a label in every step.* but step 7 has"
+    ):
+        check_some_label(scale, 7)
 
 
 def test_the_total_is_the_weighted_sum():
