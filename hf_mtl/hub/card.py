@@ -9,6 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from hf_mtl.hub.run_results import RunResults
 from hf_mtl.models import HEADS
+from hf_mtl.tasks import TaskSuite
 
 __all__ = ["render_card"]
 
@@ -137,7 +138,7 @@ def _usage(run: RunResults, model_path: str, example: str) -> str:
         "from hf_mtl import MultiTaskModel",
         "",
         f"model = MultiTaskModel.from_pretrained({model_path!r})",
-        f"model.predict({example!r})     # an answer for every task, from one pass",
+        f"model.predict({_raw_input(run.suite, example)})     # every task that reads such input",
     ]
     native = (task for task, spec in run.suite.items() if HEADS.build(spec.head_entry).is_native)
     if task := next(native, None):
@@ -150,6 +151,14 @@ def _usage(run: RunResults, model_path: str, example: str) -> str:
         )
     code = "\n".join(lines)
     return f"## Use\n\n```python\n{code}\n```"
+
+
+def _raw_input(suite: TaskSuite, example: str) -> str:
+    """Code of an input that suits the first task."""
+    roles = next(iter(suite.values())).input_columns()
+    if "image" in roles:
+        return "PIL.Image.open('picture.png')"
+    return repr(dict.fromkeys(roles, example) if len(roles) > 1 else example)
 
 
 def _data(run: RunResults) -> str:

@@ -145,3 +145,19 @@ def test_the_example_of_export_takes_a_task_whose_head_can_be_exported():
         pooled = pooled.replace(task, head="pooled")
     card = render_card(replace(RUN, suite=pooled), model_name="quickstart")
     assert "to_single_task" not in card
+
+
+@pytest.mark.parametrize(
+    ("spec", "call"),
+    [
+        (TaskSpec("regression"), "model.predict('ok')"),
+        (
+            TaskSpec("regression", columns={"text_pair": "other"}),
+            "model.predict({'text': 'ok', 'text_pair': 'ok'})",
+        ),
+        (TaskSpec("image-classification"), "model.predict(PIL.Image.open('picture.png'))"),
+    ],
+)
+def test_the_example_of_use_suits_the_first_task(spec, call):
+    run = replace(RUN, suite=TaskSuite({"first": spec, **RUN.suite}))
+    assert call in render_card(run, model_name="quickstart", example="ok")
