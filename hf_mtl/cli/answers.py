@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["answers_view"]
+__all__ = ["answers_view", "empty_line_view"]
 
 
 def answers_view(given: Any, answers: Mapping[str, Any]) -> RenderableType:
@@ -22,6 +22,11 @@ def answers_view(given: Any, answers: Mapping[str, Any]) -> RenderableType:
     for task, answer in answers.items():
         table.add_row(Text(f"  {task}", style="bold"), _in_words(answer))
     return Group(Text(_shown(given), style="italic"), table, Text(""))
+
+
+def empty_line_view() -> RenderableType:
+    """What stands in place of the answers to an empty line."""
+    return Group(Text("(empty line)", style="dim"), Text(""))
 
 
 def _shown(given: Any) -> str:

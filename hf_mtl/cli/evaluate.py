@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hf_mtl.cli.errors import readable_errors
 from hf_mtl.cli.options import AsJson, Debug, ModelFolder, Overrides, RecipeFile
-from hf_mtl.cli.predict import load_model
+from hf_mtl.cli.predict import check_model, load_model
 from hf_mtl.cli.tables import results_table
 
 __all__ = ["evaluate"]
@@ -34,6 +34,7 @@ def evaluate(
     With --json: {"results": [{"task": ..., "metric": ..., "value": ..., "baseline": ...}]}.
     """
     del debug
+    check_model(model)
     from hf_mtl.data import check_lengths, max_positions
     from hf_mtl.training.recipe import (
         Recipe,

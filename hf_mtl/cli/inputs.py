@@ -4,7 +4,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,17 @@ from hf_mtl._optional import require
 if TYPE_CHECKING:
     from hf_mtl.tasks import TaskSpec
 
-__all__ = ["batches_of", "given_inputs", "raw_reader"]
+__all__ = ["EMPTY_LINE", "batches_of", "given_inputs", "raw_reader"]
+
+EMPTY_LINE: Any = object()
+"""Stands for a line without an input, so that answers still match lines."""
 
 
 def given_inputs(texts: Sequence[str], file: str | None) -> Iterator[Any]:
-    """Inputs as the user wrote them: texts, or what the lines of a ``.jsonl`` file hold.
+    """Inputs as the user wrote them: texts, or what lines of JSON hold.
+
+    Lines are JSON in a ``.jsonl`` file, and on standard input where every one starts with ``{``.
+    A line without an input is ``EMPTY_LINE``.
 
     Args:
         texts: Inputs on the command line.
@@ -39,7 +45,7 @@ def given_inputs(texts: Sequence[str], file: str | None) -> Iterator[Any]:
             "There must be at least one input. Give a text, `--file FILE`, or pipe lines in."
         )
     else:
-        yield from _without_blank(sys.stdin)
+        yield from _lines_of_standard_input()
 
 
 def raw_reader(specs: Iterable["TaskSpec"]) -> Callable[[Any], Any]:
@@ -69,17 +75,40 @@ def batches_of(values: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 def _lines_of(path: Path) -> Iterator[Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"`--file` must be a file, but there is none called {str(path)!r}.")
+    if path.is_dir():
+        raise IsADirectoryError(f"`--file` must be a file, but {str(path)!r} is a folder.")
     with path.open(encoding="utf-8") as lines:
-        if path.suffix != ".jsonl":
-            yield from _without_blank(lines)
-            return
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _value(line, f"{path}, line {number}")
+        yield from _values(lines, str(path)) if path.suffix == ".jsonl" else _texts(lines)
 
 
-def _without_blank(lines: Iterable[str]) -> Iterator[str]:
-    return (line.rstrip("\r\n") for line in lines if line.strip())
+def _lines_of_standard_input() -> Iterator[Any]:
+    """Texts as they come, or the values of JSON lines, for which all must be seen first."""
+    start: list[str] = []
+    for line in sys.stdin:
+        start.append(line)
+        if line.strip():
+            break
+    if not start or not _is_object(start[-1]):
+        yield from _texts(chain(start, sys.stdin))
+        return
+    lines = [*start, *sys.stdin]
+    are_json = all(_is_object(line) for line in lines if line.strip())
+    yield from _values(lines, "standard input") if are_json else _texts(lines)
+
+
+def _is_object(line: str) -> bool:
+    return line.lstrip().startswith("{")
+
+
+def _texts(lines: Iterable[str]) -> Iterator[Any]:
+    return (line.rstrip("\r\n") if line.strip() else EMPTY_LINE for line in lines)
+
+
+def _values(lines: Iterable[str], place: str) -> Iterator[Any]:
+    for number, line in enumerate(lines, start=1):
+        yield _value(line, f"{place}, line {number}") if line.strip() else EMPTY_LINE
 
 
 def _value(line: str, place: str) -> Any:

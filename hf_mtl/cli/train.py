@@ -58,6 +58,11 @@ def train(
     checkpoint = str(resume_from) if resume_from is not None else resume
     if overwrite and checkpoint:
         raise ValueError("Either --overwrite or --resume must be given, not both.")
+    if resume_from is not None and not resume_from.is_dir():
+        raise FileNotFoundError(
+            f"There is no checkpoint {str(resume_from)!r} to go on from. Leave --resume-from out "
+            f"to start."
+        )
     changes = [*(overrides or []), *(["training.overwrite_output_dir=true"] if overwrite else [])]
     # For the card, which may be published.
     shown = [override for override in overrides or [] if "token" not in override.split("=")[0]]
@@ -77,6 +82,8 @@ def _train(
 
     console = Console()
     recipe = _with_output_checked(Recipe.from_file(path, overrides), is_resuming=bool(checkpoint))
+    if checkpoint is True:
+        _check_last_checkpoint(recipe)
     data = load_data(recipe)
     plan = build_plan(recipe, data)
     console.print(plan_view(plan))
@@ -89,6 +96,19 @@ def _train(
         console.print(results_table(rows))
     console.print(f"\nThe model, its results and its card are in {folder}.", markup=False)
     return json.dumps({"output_dir": folder, "results": plain_rows(rows)}, indent=2)
+
+
+def _check_last_checkpoint(recipe: "Recipe") -> None:
+    """Raises unless the output folder has a checkpoint."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    folder = recipe.arguments.get("output_dir")
+    if folder is None:
+        return  # a fault of the recipe already
+    if not Path(folder).is_dir() or get_last_checkpoint(folder) is None:
+        raise FileNotFoundError(
+            f"There is no checkpoint in {folder!r} to go on from. Leave --resume out to start."
+        )
 
 
 def _with_output_checked(recipe: "Recipe", *, is_resuming: bool) -> "Recipe":

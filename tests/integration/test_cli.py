@@ -16,6 +16,12 @@ from hf_mtl.cli.app import app
 GOOD, BAD = "the film was very good", "the book is not great"
 
 
+NO_MODEL = (
+    "`MODEL` must be the folder of a model that `hf-mtl train` has saved, but there is no "
+    "config.json in"
+)
+
+
 def run(*arguments: object, given: str | None = None) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
 
@@ -177,20 +183,36 @@ def test_one_task_answers_a_text(trained):
     assert answer["answers"]["topic"]["label"] in {"book", "film"}
 
 
-def test_all_tasks_answer_the_lines_of_standard_input(trained):
-    shown = run("predict", trained, "--json", given=f"{GOOD}\n\n{BAD}\n")
+@pytest.mark.parametrize("size", [1, 32])  # 1: a batch of nothing but an empty line
+def test_all_tasks_answer_the_lines_of_standard_input(trained, size):
+    shown = run("predict", trained, "--json", "--batch-size", size, given=f"{GOOD}\n\n{BAD}\n")
     lines = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert [line["input"] for line in lines] == [GOOD, BAD]
+    assert [line["input"] for line in lines] == [GOOD, "", BAD]
+    empty = lines.pop(1)
+    assert empty == {"input": "", "error": "empty line"}
     assert [list(line["answers"]) for line in lines] == [["topic", "parts", "length"]] * 2
     assert [part["word"] for part in lines[0]["answers"]["parts"]] == GOOD.split()
 
 
 def test_answers_to_the_lines_of_a_file_can_be_read(trained, tmp_path):
-    (tmp_path / "inputs.jsonl").write_text('["Ada", "Byron"]\n"a film"\n', encoding="utf-8")
+    (tmp_path / "inputs.jsonl").write_text('["Ada", "Byron"]\n\n"a film"\n', encoding="utf-8")
     shown = run("predict", trained, "--file", tmp_path / "inputs.jsonl")
     assert shown.exit_code == 0, shown.stderr
     assert shown.stdout.startswith("Ada Byron\n  topic ")
-    assert "\na film\n  topic " in shown.stdout
+    assert "\n(empty line)\n\na film\n  topic " in shown.stdout
+
+
+def test_standard_input_is_json_if_every_line_of_it_starts_as_an_object(trained):
+    asked = ["predict", trained, "--task", "topic", "--json"]
+    shown = run(*asked, given=f"\n{json.dumps({'text': GOOD})}\n{json.dumps({'text': BAD})}\n")
+    assert shown.exit_code == 0, shown.stderr
+    inputs = [json.loads(line)["input"] for line in shown.stdout.splitlines()]
+    assert inputs == ["", {"text": GOOD}, {"text": BAD}]
+    shown = run(*asked, given="{a brace\na film\n")
+    inputs = [json.loads(line)["input"] for line in shown.stdout.splitlines()]
+    assert inputs == ["{a brace", "a film"]
+    wrong = run(*asked, given='{"text": "a"}\n\n{a brace\n')
+    assert "standard input, line 3: not valid JSON" in plain(wrong.stderr)
 
 
 def test_a_task_that_the_model_has_not_is_refused_with_the_nearest(trained):
@@ -244,6 +266,16 @@ def test_a_run_is_resumed_or_replaced_when_asked(recipe, tmp_path):
     assert not checkpoint.exists()
 
 
+def test_a_run_without_a_checkpoint_is_not_resumed(recipe, tmp_path):
+    (tmp_path / "news.csv").unlink()  # said before data are loaded
+    wrong = run("train", recipe, "--resume")
+    assert wrong.exit_code == 2
+    assert plain(
+        f"There is no checkpoint in '{tmp_path / 'run'}' to go on from. Leave --resume out to "
+        f"start."
+    ) in plain(wrong.stderr)
+
+
 def test_a_wrong_recipe_is_one_report_of_text_and_data_and_exit_code_2(recipe):
     wrong = run(
         "train",
@@ -275,8 +307,16 @@ def test_an_error_shows_its_traceback_with_debug_only(recipe):
     ("arguments", "words"),
     [
         (["predict", "nowhere", "a", "--file", "b"], "Inputs must be texts or come from `--file`"),
-        (["predict", "nowhere", "--file", "b.txt"], "No such file or directory: 'b.txt'"),
-        (["predict", "nowhere", "a"], "or its name on the Hub, but 'nowhere' cannot be loaded"),
+        (
+            ["predict", "nowhere", "--file", "b.txt"],
+            "`--file` must be a file, but there is none called 'b.txt'.",
+        ),
+        (["predict", "nowhere", "--file", "."], "`--file` must be a file, but '.' is a folder."),
+        (["predict", "nowhere", "a"], f"{NO_MODEL} 'nowhere'."),
+        (["predict", "./no/where", "a"], f"{NO_MODEL} './no/where'."),
+        (["predict", "no/where", "a"], f"{NO_MODEL} 'no/where', and it is no name on the Hub"),
+        (["evaluate", "nowhere", "a.yaml"], f"{NO_MODEL} 'nowhere'."),
+        (["train", "a.yaml", "--resume-from", "b"], "There is no checkpoint 'b' to go on from."),
         (["predict", "nowhere"], "There must be at least one input, but got only empty lines."),
         (["train", "nowhere.yaml"], "nowhere.yaml has 1 problem: The recipe cannot be read"),
         (["train", "a.yaml", "--resume", "--overwrite"], "Either --overwrite or --resume"),

@@ -3,15 +3,18 @@
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import HFValidationError
 from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from hf_mtl._checks import nearest
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
 from hf_mtl.tasks import TaskSuite
+from hf_mtl.training.recipe.data_files import missing_backbone
 
 __all__ = ["backbone_config", "check_model_fields", "load_processing_class", "weightless_model"]
 
@@ -29,16 +32,25 @@ _LOADING = frozenset(
 )
 
 
-def backbone_config(model: Mapping[str, Any]) -> PreTrainedConfig:
+def backbone_config(model: Mapping[str, Any], folder: Path | None = None) -> PreTrainedConfig:
     """Configuration of the backbone that a recipe names, with the recipe's changes to it.
 
     Args:
         model: The section ``model`` of a recipe.
+        folder: Folder of the recipe; ``None``: the current one.
 
     Raises:
-        OSError: If there is no such backbone.
+        OSError: If there is no such backbone; the nearest folder is offered.
     """
-    config, _ = _config_and_rest(model)
+    try:
+        config, _ = _config_and_rest(model)
+    except (OSError, HFValidationError) as error:
+        backbone = model["backbone"]
+        if Path(backbone).exists():
+            raise OSError(f"`backbone` {backbone!r} cannot be loaded: {error}") from error
+        missing = missing_backbone(backbone, folder or Path())
+        reason = f" ({error})" if _may_be_name(backbone) else ""
+        raise OSError(f"{missing}{reason}") from error
     return config
 
 
@@ -72,16 +84,14 @@ def check_model_fields(model: Mapping[str, Any]) -> None:
 def _config_and_rest(model: Mapping[str, Any]) -> tuple[PreTrainedConfig, dict[str, Any]]:
     """Configuration, and the fields that are none of its."""
     changes = {name: value for name, value in model.items() if name != "backbone"}
-    try:
-        config, rest = AutoConfig.from_pretrained(
-            model["backbone"], return_unused_kwargs=True, **changes
-        )
-    except OSError as error:
-        raise OSError(
-            f"`backbone` must be a folder or a name on the Hub, but {model['backbone']!r} cannot "
-            f"be loaded: {error}"
-        ) from error
+    config, rest = AutoConfig.from_pretrained(
+        model["backbone"], return_unused_kwargs=True, **changes
+    )
     return config, rest
+
+
+def _may_be_name(backbone: str) -> bool:
+    return backbone.count("/") <= 1 and not backbone.startswith((".", "/", "~"))
 
 
 def load_processing_class(model: Mapping[str, Any]) -> Any:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_mtl._checks import nearest
 from hf_mtl.training.recipe.problems import Problems
 
-__all__ = ["locate_backbone", "locate_data"]
+__all__ = ["locate_backbone", "locate_data", "missing_backbone"]
 
 
 def locate_data(
@@ -55,6 +56,24 @@ def locate_backbone(backbone: str, folder: Path) -> str:
         folder: Folder of the recipe.
     """
     return _found(backbone, (folder, Path.cwd())) or backbone
+
+
+def missing_backbone(backbone: str, folder: Path) -> str:
+    """What is said of a backbone that is neither a folder nor a name on the Hub.
+
+    Args:
+        backbone: What the recipe has.
+        folder: Folder of the recipe.
+    """
+    given = Path(backbone).expanduser()
+    parents = [(place / given).parent for place in (folder, Path.cwd())]
+    siblings = [path.name for place in parents for path in place.glob("*/") if path.is_dir()]
+    hint = nearest(given.name, siblings)
+    return (
+        f"There is no folder {backbone!r} beside the recipe or in the current folder, and it is "
+        f"no name on the Hub that could be reached."
+        + (f" Did you mean {str(Path(backbone).with_name(hint))!r}?" if hint else "")
+    )
 
 
 def _located_files(path: str, files: object, places: tuple[Path, ...], problems: Problems) -> Any:

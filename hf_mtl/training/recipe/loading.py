@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -85,7 +86,7 @@ def load_data(
     config: PreTrainedConfig | None = None
     if processing_class is None and isinstance(recipe.model.get("backbone"), str):
         with problems.at("model.backbone"):
-            config = backbone_config(recipe.model)
+            config = backbone_config(recipe.model, Path(recipe.origin).parent)
             processing_class = load_processing_class(recipe.model)
     if config is not None:
         with problems.at("model"):

@@ -10,6 +10,7 @@ from datasets.exceptions import DatasetsError
 
 from hf_mtl._checks import nearest
 from hf_mtl.data import load_source
+from hf_mtl.training.recipe.file_faults import faults_of_files
 from hf_mtl.training.recipe.sources import NO_SPLIT, SourceEntry
 
 __all__ = ["EVAL_SPLITS", "Splits", "load_splits"]
@@ -57,7 +58,10 @@ def load_splits(entry: SourceEntry) -> Splits:
         splits = load_source(entry.data)
     except DatasetsError as error:
         # What really happened, such as a line of a file that cannot be parsed, is the cause.
-        raise ValueError(f"The data cannot be read: {error.__cause__ or error}") from error
+        reason = _with_faults_of_files(entry, error.__cause__ or error)
+        raise ValueError(f"The data cannot be read: {reason}") from error
+    except (ValueError, StopIteration) as error:  # the latter from an empty JSON file
+        raise ValueError(_with_faults_of_files(entry, error)) from error
     except TypeError as error:
         # Fields that `load_dataset` does not know go on to the format's own configuration.
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
@@ -88,6 +92,13 @@ def load_splits(entry: SourceEntry) -> Splits:
         validation=None if validation_name is None else splits[validation_name],
         validation_name=validation_name,
     )
+
+
+def _with_faults_of_files(entry: SourceEntry, error: BaseException) -> str:
+    """The words of an error, behind what is plainly wrong with the files."""
+    faults = faults_of_files(entry.data)
+    reason = str(error) or type(error).__name__
+    return f"{'; '.join(faults)}. ({reason})" if faults else reason
 
 
 def _validation_split(test_name: str, entry: SourceEntry, splits: DatasetDict) -> str | None:

@@ -111,8 +111,18 @@ def test_evaluation_during_training_needs_rows_to_evaluate_on(folder):
         ),
         (
             "model.backbone=encodr",
-            "model.backbone: `backbone` must be a folder or a name on the Hub, but 'encodr' cannot "
-            "be loaded: ",
+            "model.backbone: There is no folder 'encodr' beside the recipe or in the current "
+            "folder, and it is no name on the Hub that could be reached. Did you mean 'encoder'? (",
+        ),
+        (
+            "model.backbone=./encodr",
+            "model.backbone: There is no folder './encodr' beside the recipe or in the current "
+            "folder, and it is no name on the Hub that could be reached. Did you mean 'encoder'?",
+        ),
+        (
+            "model.backbone=demo/data/minilmm",
+            "model.backbone: There is no folder 'demo/data/minilmm' beside the recipe or in the "
+            "current folder, and it is no name on the Hub that could be reached.",
         ),
         (
             "tasks.topic.data.nam=x",
@@ -160,6 +170,31 @@ def test_a_file_that_cannot_be_parsed_is_named_with_the_reason(folder):
     (folder / "broken.jsonl").write_text('{"text": \n', encoding="utf-8")
     with pytest.raises(RecipeError, match=r"tasks.topic.data: The data cannot be read: "):
         load(folder, {"train": ROWS}, "tasks.topic.data.data_files=broken.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("rows.csv", "", "is empty"),
+        ("rows.csv", "text,label\n", "has a header but no rows"),
+        ("rows.jsonl", "", "is empty"),
+        ("rows.jsonl", '{"text": "a", "label": "b"}\n\n{"text": \n', "is not valid JSON at line 3"),
+        ("rows.json", '[\n{"text": "a"},\n{"text" "b"}\n]', "is not valid JSON at line 3"),
+    ],
+)
+def test_a_file_without_rows_or_with_a_wrong_line_is_named(folder, name, text, fault):
+    (folder / name).write_text(text, encoding="utf-8")
+    path = "csv" if name.endswith("csv") else "json"
+    with pytest.raises(RecipeError) as caught:
+        load(
+            folder,
+            {"train": ROWS},
+            f"tasks.topic.data.path={path}",
+            f"tasks.topic.data.data_files={name}",
+        )
+    (problem,) = caught.value.problems
+    assert problem.startswith("tasks.topic.data: ")
+    assert f"'{folder / name}' {fault}. (" in problem
 
 
 def without_a_limit(folder: Path, tokenizer: Any) -> None:
