@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.data import SAMPLERS, SourceSize, StepPlan
+from hf_mtl.data import SAMPLERS, SourceCollection, StepPlan
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
 __all__ = ["MIXTURE_FILE", "Mixture", "step_plan"]
@@ -15,16 +15,20 @@ __all__ = ["MIXTURE_FILE", "Mixture", "step_plan"]
 MIXTURE_FILE = "mixture.json"
 
 
-def step_plan(sizes: Mapping[str, SourceSize], args: MultiTaskTrainingArguments) -> StepPlan:
+def step_plan(
+    collection: SourceCollection, args: MultiTaskTrainingArguments, batch_size: int
+) -> StepPlan:
     """Plan of the steps of every epoch, for this rank.
 
     Args:
-        sizes: Rows of each source, and of one draw over all ranks and micro-batches.
-        args: How sources are mixed.
+        collection: The rows.
+        args: How sources are mixed, over how many ranks and micro-batches.
+        batch_size: Rows of a batch on each device for sources that say nothing else.
     """
+    num_slots = args.world_size * args.gradient_accumulation_steps
     is_drawn = args.tasks_per_step != "all"
     return StepPlan(
-        sizes,
+        collection.sizes(batch_size=batch_size, num_slots=num_slots),
         sampler=SAMPLERS.build(args.sampler or "proportional") if is_drawn else None,
         tasks_per_step=args.tasks_per_step,  # type: ignore[arg-type]  # checked to be one of both
         stopping=args.stopping,

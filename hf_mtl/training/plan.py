@@ -147,21 +147,18 @@ def make_plan(
         train: Rows to train on.
         test: Rows to evaluate on.
     """
-    sizes = train.sizes(
-        batch_size=args.train_batch_size,
-        num_slots=args.world_size * args.gradient_accumulation_steps,
-    )
-    steps_per_epoch = step_plan(sizes, args).num_steps
+    mixed = step_plan(train, args, args.train_batch_size)
+    steps_per_epoch = mixed.num_steps
     steps = args.max_steps
     if steps <= 0:
         steps = math.ceil(args.num_train_epochs * steps_per_epoch)
-    draws = len(sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
+    draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
     forwards = 1 if args.batches == "merged" else draws
     return Plan(
         tasks=tuple(_task_plan(task, model) for task in model.suite),
         sources=tuple(
             _source_plan(source, size.num_batches, args.train_batch_size, train, test)
-            for source, size in sizes.items()
+            for source, size in mixed.sizes.items()
         ),
         tasks_per_step=args.tasks_per_step,
         sampler=_sampler_name(args),

@@ -175,11 +175,7 @@ class MultiTaskTrainer(Trainer):
         return collection
 
     def _step_plan(self, collection: SourceCollection) -> StepPlan:
-        sizes = collection.sizes(
-            batch_size=self._train_batch_size,
-            num_slots=self.args.world_size * self.args.gradient_accumulation_steps,
-        )
-        return step_plan(sizes, self.args)
+        return step_plan(collection, self.args, self._train_batch_size)
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """Loader of all rows of all sources, in order."""
