@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The quickstart's recipe as far as its text goes; the data need not be there."""
+"""The quickstart's recipe as far as its text goes; its data files are empty here."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ from hf_mtl.training.recipe import Recipe
 CONFIG = Path(__file__).parents[2] / "recipes" / "quickstart" / "config.yaml"
 
 
-@pytest.fixture(scope="module")
-def recipe():
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    for file in re.findall(r"demo/data/[\w-]+\.jsonl", CONFIG.read_text()):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path)
     return Recipe.from_file(CONFIG)
 
 
