@@ -23,7 +23,6 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf_mtl-tests-")
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 REAL_DATA = Path(os.environ.get("HF_MTL_CACHE") or Path.home() / ".cache" / "hf_mtl" / "quickstart")
-TINY_TEXT = "a the film book was is very not good bad great dull Ada Byron Bell Labs Inc . , ! ?"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,37 +65,14 @@ def real_data() -> Path:
 @pytest.fixture
 def tiny_tokenizer() -> "PreTrainedTokenizerFast":
     """Fast tokenizer of the whole words of `TINY_TEXT`; anything else is `[UNK]`."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from toy_runs import toy_tokenizer
 
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: index for index, word in enumerate([*special, *TINY_TEXT.split()])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        model_max_length=32,
-    )
+    return toy_tokenizer()
 
 
 @pytest.fixture
 def tiny_bert_config() -> "BertConfig":
     """Two layers, 16 wide, without dropout, with room for the tiny tokenizer's words."""
-    from transformers import BertConfig
+    from toy_runs import tiny_bert_config
 
-    return BertConfig(
-        vocab_size=4 + len(TINY_TEXT.split()),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=0,
-    )
+    return tiny_bert_config()

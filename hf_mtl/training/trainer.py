@@ -3,18 +3,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback
-from transformers.trainer_utils import (
-    EvalLoopOutput,
-    PredictionOutput,
-    TrainOutput,
-)
+from transformers import TrainerCallback
+from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
 from hf_mtl.data import (
     SourceCollection,
@@ -27,7 +22,6 @@ from hf_mtl.models import MultiTaskModel
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.card import write_card
-from hf_mtl.training.checkpoint import check_complete, check_start
 from hf_mtl.training.checks import (
     check_construction,
     set_best_metric_direction,
@@ -37,15 +31,18 @@ from hf_mtl.training.loading import Datasets, loader_settings, prepared
 from hf_mtl.training.loss_log import LossLog
 from hf_mtl.training.mixture import Mixture, step_plan
 from hf_mtl.training.model_init import then, with_label_names
+from hf_mtl.training.ranks import Ranks
+from hf_mtl.training.resumable import ResumableTrainer
 from hf_mtl.training.step import StepScale, check_some_label, present_labels, step_scale, total_loss
 
 __all__ = ["MultiTaskTrainer"]
 
 
-class MultiTaskTrainer(Trainer):
+class MultiTaskTrainer(ResumableTrainer):
     """Trains one model on several tasks, and reports each of them.
 
-    Everything a user of ``Trainer`` knows works as there. What is overridden, and why:
+    Everything a user of ``Trainer`` knows works as there. What is overridden, and why (what
+    concerns checkpoints stands in ``ResumableTrainer``):
 
     ==========================  ==============================================  =================
     hook                        why                                             done by
@@ -63,12 +60,8 @@ class MultiTaskTrainer(Trainer):
     ``log``                     the loss of each task                           ``loss_log``
     ``floating_point_ops``      batches of several forwards                     ``Trainer``
     ``create_model_card``       a card with every task                          ``hub``
-    ``train``                   no run is overwritten by chance                 ``checkpoint``
     ``num_examples``            rows of an epoch, repeated ones included        ``data``
     ``_run_epoch``              the sampler learns the epoch on resume, too     ``data``
-    ``_save_checkpoint``        says which data order it belongs to             ``mixture``
-    ``_load_from_checkpoint``   a partial load is refused                       ``checkpoint``
-    ``_load_best_model``        a partial load is refused                       ``checkpoint``
     ==========================  ==============================================  =================
 
     Args:
@@ -92,9 +85,6 @@ class MultiTaskTrainer(Trainer):
 
     # Losses are means over the whole step already, so upstream must not divide them again.
     loss_is_scaled_for_ga = True
-
-    args: MultiTaskTrainingArguments
-    model: MultiTaskModel
 
     def __init__(
         self,
@@ -133,6 +123,7 @@ class MultiTaskTrainer(Trainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
+        self.ranks = Ranks(args.world_size, args.process_index)
         check_construction(args, self.suite, self._task_metrics)
         self.processing_class = self.processing_class or self.model.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
@@ -324,29 +315,7 @@ class MultiTaskTrainer(Trainer):
                 self.args, self.state, self.control
             )
 
-    # Runs and checkpoints
-
-    def train(
-        self,
-        resume_from_checkpoint: str | bool | None = None,
-        trial: Any = None,
-        ignore_keys_for_eval: list[str] | None = None,
-    ) -> TrainOutput:
-        """Trains, from the start or from a checkpoint.
-
-        Args:
-            resume_from_checkpoint: A checkpoint's folder, or ``True`` for the last one in
-                ``output_dir``.
-            trial: As in ``Trainer``.
-            ignore_keys_for_eval: As in ``Trainer``.
-
-        Raises:
-            ValueError: If ``output_dir`` holds another run, or a checkpoint does not fit.
-        """
-        is_first_run = trial is None and self.state.global_step == 0
-        if resume_from_checkpoint or is_first_run:
-            check_start(self.args, resume_from_checkpoint, self._mixture)
-        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+    # Card
 
     def create_model_card(  # type: ignore[override]  # tasks and data sets are known here
         self,
@@ -377,19 +346,3 @@ class MultiTaskTrainer(Trainer):
 
     def _mixture(self) -> Mixture:
         return Mixture.of(self._step_plan(self._train_collection()))
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial))
-            self._mixture().save(folder / f"checkpoint-{self.state.global_step}")
-
-    def _load_from_checkpoint(
-        self, resume_from_checkpoint: str, model: nn.Module | None = None
-    ) -> None:
-        check_complete(resume_from_checkpoint, self.model if model is None else model)
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-
-    def _load_best_model(self) -> None:
-        check_complete(str(self.state.best_model_checkpoint), self.model)
-        super()._load_best_model()

@@ -57,7 +57,7 @@ def test_rows_longer_than_the_backbone_can_read_are_refused(toy_trainer, toy_dat
     words = Dataset.from_dict({"body": ["good " * 40, "bad"], "group": ["film", "book"]})
     message = r"at most 32 tokens, .* but row 0 of source 'topic' has 42. Give `max_length`"
     with pytest.raises(ValueError, match=message):
-        toy_trainer(data={**toy_data, "topic": words})
+        toy_trainer(data={**toy_data, "topic": words}, processing_class=tiny_tokenizer)
 
 
 @pytest.mark.parametrize("missing", ["train", "eval"])
