@@ -2,6 +2,7 @@
 """What every test has: no network, caches of its own, fixed seeds, tiny models and tokenizers."""
 
 import atexit
+import importlib.util
 import os
 import random
 import shutil
@@ -31,6 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "real_weights": None
         if (REAL_DATA / "minilm" / "model.safetensors").exists()
         else f"no encoder in {REAL_DATA}; `make data` brings it",
+        "deepspeed": None
+        if importlib.util.find_spec("deepspeed")
+        else "no DeepSpeed; `make install` brings it",
         "gpu": None if _has_accelerator(items) else "no accelerator",
     }
     for item in items:

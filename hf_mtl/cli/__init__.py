@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``hf-mtl train | evaluate | predict | card``, one module a command."""
+"""The command line: ``hf-mtl train``, ``launch``, ``evaluate`` and others, one module a command."""

@@ -8,7 +8,9 @@ import typer
 import hf_mtl
 from hf_mtl.cli.card import card
 from hf_mtl.cli.evaluate import evaluate
+from hf_mtl.cli.launch import LAUNCH_SETTINGS, launch
 from hf_mtl.cli.predict import predict
+from hf_mtl.cli.prepare import prepare
 from hf_mtl.cli.train import train
 
 __all__ = ["app", "main"]
@@ -41,8 +43,9 @@ def _options(
     del version
 
 
-for _command in (train, evaluate, predict, card):
+for _command in (train, evaluate, predict, card, prepare):
     app.command()(_command)
+app.command(context_settings=LAUNCH_SETTINGS)(launch)
 
 
 def main() -> None:

@@ -60,11 +60,11 @@ def _sources_table(plan: "Plan") -> Table:
     for source in plan.sources:
         table.add_row(
             Text(source.name),
-            f"{source.train_rows:,}",
-            f"{source.test_rows:,}",
-            f"{source.batch_size:,}",
-            f"{source.batches:,}",
-            "" if source.longest is None else f"{source.longest:,}",
+            _count(source.train_rows),
+            _count(source.test_rows),
+            _count(source.batch_size),
+            _count(source.batches),
+            _count(source.longest),
         )
     return table
 
@@ -81,6 +81,7 @@ def _totals(plan: "Plan") -> Table:
     for name, value in (
         ("Draws a step", f"{draws}, {plan.batches} batches"),
         ("Forwards a step", f"{plan.forwards_per_step} (accumulation {plan.accumulation})"),
+        ("Rows a step", f"{plan.rows_per_step:,.4g} on {_ranks(plan)}"),
         ("Steps", f"{plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}"),
         ("Parameters", f"{plan.parameters:,}, of which {plan.trainable_parameters:,} are trained"),
         (
@@ -92,6 +93,14 @@ def _totals(plan: "Plan") -> Table:
     ):
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def _ranks(plan: "Plan") -> str:
+    return plan.strategy if plan.ranks == 1 else f"{plan.ranks} ranks ({plan.strategy})"
+
+
+def _count(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,}"
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -2,6 +2,7 @@
 """``hf-mtl train``: a recipe, carried out."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from hf_mtl.cli.errors import readable_errors
 from hf_mtl.cli.options import AsJson, Debug, Overrides, RecipeFile
+from hf_mtl.cli.prepare import PreparedFolder
+from hf_mtl.cli.ranks import COMMAND_VARIABLE, be_quiet, rank, ranks_here
 from hf_mtl.cli.tables import plan_view, results_table
 
 if TYPE_CHECKING:
+    from hf_mtl.training.plan import Plan
     from hf_mtl.training.recipe import Recipe
 
 __all__ = ["train"]
@@ -46,13 +51,15 @@ def train(
     resume: Resume = False,
     resume_from: ResumeFrom = None,
     overwrite: Overwrite = False,
+    prepared: PreparedFolder = None,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Train the tasks of a recipe together, evaluate them, and save the model with its card.
 
     All that is wrong with the recipe or its data is reported at once, before training starts.
-    The output folder gets the model, its tokenizer, results.json and README.md.
+    The output folder gets the model, its tokenizer, results.json and README.md. In several
+    processes, which `hf-mtl launch` starts, the first one speaks for all.
     """
     del debug
     checkpoint = str(resume_from) if resume_from is not None else resume
@@ -66,27 +73,40 @@ def train(
     changes = [*(overrides or []), *(["training.overwrite_output_dir=true"] if overwrite else [])]
     # For the card, which may be published.
     shown = [override for override in overrides or [] if "token" not in override.split("=")[0]]
-    command = shlex.join(["hf-mtl", "train", str(recipe), *shown])
+    started_by = os.environ.get(COMMAND_VARIABLE, "hf-mtl train")
+    command = f"{started_by} {shlex.join([str(recipe), *shown])}"
+    if rank() > 0:
+        be_quiet()
+        changes.append("training.log_level_replica=error")
     # The progress of the trainer goes to standard output otherwise.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        result = _train(recipe, changes, checkpoint, command, dry_run=dry_run)
-    if as_json:
+        result = _train(recipe, changes, checkpoint, command, dry_run=dry_run, prepared=prepared)
+    if as_json and rank() == 0:
         typer.echo(result)
 
 
 def _train(
-    path: Path, overrides: Sequence[str], checkpoint: str | bool, command: str, *, dry_run: bool
+    path: Path,
+    overrides: Sequence[str],
+    checkpoint: str | bool,
+    command: str,
+    *,
+    dry_run: bool,
+    prepared: Path | None,
 ) -> str:
     """Carries out a recipe, and returns what it gave, or with ``dry_run`` its plan, as JSON."""
-    from hf_mtl.training.recipe import Recipe, build_plan, carry_out, load_data, plain_rows
+    from hf_mtl.training.recipe import Recipe, build_plan, carry_out, load_data_in_turn, plain_rows
+    from hf_mtl.training.recipe.prepared import load_prepared_data
 
-    console = Console()
+    console = Console(quiet=rank() > 0)
     recipe = _with_output_checked(Recipe.from_file(path, overrides), is_resuming=bool(checkpoint))
     if checkpoint is True:
         _check_last_checkpoint(recipe)
-    data = load_data(recipe)
+    data = load_prepared_data(recipe, prepared) if prepared else load_data_in_turn(recipe)
     plan = build_plan(recipe, data)
     console.print(plan_view(plan))
+    if warning := _memory_warning(recipe, plan):
+        console.print(Text(f"\nWarning: {warning}", style="yellow"), soft_wrap=True)
     if dry_run:
         console.print("\nThe recipe and its data are right. No weight was loaded.")
         return json.dumps(plan.to_dict(), indent=2)
@@ -96,6 +116,14 @@ def _train(
         console.print(results_table(rows))
     console.print(f"\nThe model, its results and its card are in {folder}.", markup=False)
     return json.dumps({"output_dir": folder, "results": plain_rows(rows)}, indent=2)
+
+
+def _memory_warning(recipe: "Recipe", plan: "Plan") -> str | None:
+    from hf_mtl.training.memory import free_memory, memory_warning
+
+    return memory_warning(
+        plan.memory, free_memory(recipe.training_arguments().device, ranks_here())
+    )
 
 
 def _check_last_checkpoint(recipe: "Recipe") -> None:
@@ -113,7 +141,7 @@ def _check_last_checkpoint(recipe: "Recipe") -> None:
 
 def _with_output_checked(recipe: "Recipe", *, is_resuming: bool) -> "Recipe":
     """The recipe, with a fault if its output folder holds another run that must stay."""
-    from hf_mtl.training.checkpoint import check_output_folder
+    from hf_mtl.training.checkpoints import check_output_folder
 
     folder = recipe.arguments.get("output_dir")
     if folder is None or is_resuming or recipe.arguments.get("overwrite_output_dir"):

@@ -3,7 +3,7 @@
 
 from hf_mtl.data.collate import Collate, Forward, MicroBatch
 from hf_mtl.data.collection import PreparedSource, SourceCollection, SourceRows
-from hf_mtl.data.columns import check_source, label_column_name
+from hf_mtl.data.columns import label_column_name
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.labels import find_labels
 from hf_mtl.data.lengths import check_lengths, max_positions, row_lengths
@@ -20,8 +20,10 @@ from hf_mtl.data.samplers import (
     TemperatureSampler,
     UniformSampler,
 )
+from hf_mtl.data.source_checks import check_source
 from hf_mtl.data.splits import split_dataset, subsample
 from hf_mtl.data.step_plan import StepPlan
+from hf_mtl.data.streams import StreamPositions, StreamSource
 
 __all__ = [
     "SAMPLERS",
@@ -37,6 +39,8 @@ __all__ = [
     "SourceRows",
     "SourceSize",
     "StepPlan",
+    "StreamPositions",
+    "StreamSource",
     "TaskSampler",
     "TemperatureSampler",
     "UniformSampler",

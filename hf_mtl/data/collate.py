@@ -7,15 +7,19 @@ A micro-batch is a plain dictionary::
 
 ``separate``: one forward a draw; every task of its source has all rows, and ``rows`` is ``None``.
 ``merged``: one forward for all draws; ``rows[task]`` are the rows ``[b]`` that a task has.
+
+Beside them may stand ``"positions"``: where the blocks of streams begin that this micro-batch is
+the first to use, as plain values by source and shard.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
 from hf_mtl.data.collection import SourceRows
+from hf_mtl.data.streams import BlockStart, StreamPositions
 from hf_mtl.tasks import TaskSuite
 
 __all__ = ["Collate", "Forward", "MicroBatch"]
@@ -33,6 +37,7 @@ class MicroBatch(TypedDict):
     """What one rank computes between two points of accumulation."""
 
     forwards: list[Forward]
+    positions: NotRequired[dict[str, dict[str, BlockStart]]]
 
 
 class Collate:
@@ -58,8 +63,13 @@ class Collate:
         if not draws:
             return {"forwards": []}
         if self.merged:
-            return {"forwards": [self._forward(draws, with_rows=True)]}
-        return {"forwards": [self._forward([draw], with_rows=False) for draw in draws]}
+            batch: MicroBatch = {"forwards": [self._forward(draws, with_rows=True)]}
+        else:
+            batch = {"forwards": [self._forward([draw], with_rows=False) for draw in draws]}
+        positions = StreamPositions.merge(
+            {draw.source: draw.positions} for draw in draws if draw.positions
+        )
+        return {**batch, "positions": positions} if positions else batch
 
     def _forward(self, draws: Sequence[SourceRows], *, with_rows: bool) -> Forward:
         kind = self.suite[next(iter(draws[0].labels))].task_type.input_kind

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether data hold what their tasks need, before a row of them is read."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from datasets import Dataset
+from datasets import ClassLabel, Dataset, IterableDataset
 
 from hf_mtl._checks import UnknownNameError, nearest
 from hf_mtl.tasks import TaskSpec
 
-__all__ = ["check_column", "check_source", "label_column_name"]
+__all__ = [
+    "check_column",
+    "check_columns",
+    "check_one_input",
+    "label_column_name",
+    "value_names",
+]
 
 
 def label_column_name(task: str) -> str:
@@ -17,58 +22,38 @@ def label_column_name(task: str) -> str:
     return f"labels:{task}"
 
 
-def check_column(dataset: Dataset, column: str, *, wanted_as: str) -> None:
+def check_column(dataset: Dataset | Sequence[str], column: str, *, wanted_as: str) -> None:
     """Raises ``KeyError`` with the nearest name and all names unless the column is there.
 
     Args:
-        dataset: The data.
+        dataset: The data, or the names of their columns.
         column: Name that the user gave, or that follows from what they gave.
         wanted_as: What the column is wanted for, for the message.
 
     Raises:
         KeyError: If the data have no such column.
     """
-    if column in dataset.column_names:
+    names = dataset.column_names if isinstance(dataset, Dataset) else list(dataset)
+    if column in names:
         return
-    hint = nearest(column, dataset.column_names)
+    hint = nearest(column, names)
     raise UnknownNameError(
         f"{wanted_as} must be a column of the data, but {column!r} is none."
         + (f" Did you mean {hint!r}?" if hint else "")
-        + f" Columns: {dataset.column_names}."
+        + f" Columns: {names}."
     )
 
 
-def check_source(source: str, tasks: Mapping[str, TaskSpec], dataset: Any, *, split: str) -> None:
-    """Raises unless the rows of a source have the columns that its tasks need.
-
-    Reads no row, so it is fast on data of any size.
+def check_columns(tasks: Mapping[str, TaskSpec], dataset: Dataset | Sequence[str]) -> None:
+    """Raises unless the columns are there that the tasks of one source need.
 
     Args:
-        source: Name of the source.
-        tasks: The tasks on it.
-        dataset: Its rows.
-        split: Word for these rows in messages, such as ``"train"``.
+        tasks: The tasks.
+        dataset: Rows of the source, or the names of their columns.
 
     Raises:
         KeyError: If a column is missing; the message offers the nearest one.
-        TypeError: If ``dataset`` is no ``datasets.Dataset``.
-        ValueError: If it is empty, or the tasks on it read different inputs.
     """
-    if not isinstance(dataset, Dataset):
-        raise TypeError(
-            f"`{split}_dataset` of source {source!r} must be a `datasets.Dataset`, but got "
-            f"{type(dataset).__name__}. A `DatasetDict` holds one for each split."
-        )
-    if not dataset.num_rows:
-        raise ValueError(
-            f"`{split}_dataset` of source {source!r} must have at least one row, but it is empty."
-        )
-    if dataset.format["type"] == "custom":
-        raise ValueError(
-            f"`{split}_dataset` of source {source!r} must be without a transform, which would "
-            f"hide its columns. Apply it with `dataset.map` first."
-        )
-    _check_one_input(source, tasks)
     for task, spec in tasks.items():
         name_of = spec.task_type.role_name
         columns = {name_of(role): column for role, column in spec.input_columns().items()}
@@ -77,8 +62,23 @@ def check_source(source: str, tasks: Mapping[str, TaskSpec], dataset: Any, *, sp
             check_column(dataset, column, wanted_as=f"`columns` of task {task!r}: {role!r}")
 
 
-def _check_one_input(source: str, tasks: Mapping[str, TaskSpec]) -> None:
-    """Tasks on one source share one forward, so they have to read one input."""
+def value_names(dataset: Dataset | IterableDataset, column: str) -> tuple[str, ...] | None:
+    """Names of the ids in a column, in their order, where its feature is a ``ClassLabel``.
+
+    A list of ``ClassLabel`` counts as well; ``None`` for every other column.
+    """
+    feature = (dataset.features or {}).get(column)
+    feature = getattr(feature, "feature", feature)
+    return tuple(feature.names) if isinstance(feature, ClassLabel) else None
+
+
+def check_one_input(source: str, tasks: Mapping[str, TaskSpec]) -> None:
+    """Raises ``ValueError`` unless tasks read one input: on one source they share one forward.
+
+    Args:
+        source: Name of the source.
+        tasks: The tasks on it.
+    """
     first, *others = tasks
     for other in others:
         kinds = [tasks[task].task_type.inputs for task in (first, other)]

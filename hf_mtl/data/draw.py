@@ -12,8 +12,13 @@ class Draw:
 
     Args:
         source: Name of the source.
-        rows: Indices of the rows.
+        rows: Indices of the rows; of a stream, positions in its order.
+        epoch: The epoch, which the order of a stream depends on.
+        is_filler: Whether the rows only stand in for none, so that every rank runs the same
+            forwards; their labels count as missing.
     """
 
     source: str
     rows: tuple[int, ...]
+    epoch: int = 0
+    is_filler: bool = False

@@ -6,30 +6,22 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset
+from datasets import Dataset, IterableDataset
 
 from hf_mtl._checks import check_same_names
-from hf_mtl.data.columns import check_source
+from hf_mtl.data.columns import value_names
+from hf_mtl.data.source_checks import check_source
+from hf_mtl.data.stored_rows import StoredRows
 from hf_mtl.tasks import TaskSuite
 
-__all__ = ["arrow_column", "find_labels", "is_list", "value_names"]
+__all__ = ["arrow_column", "find_labels", "is_list"]
 
 
-def value_names(dataset: Dataset, column: str) -> tuple[str, ...] | None:
-    """Names of the ids in a column, in their order, where its feature is a ``ClassLabel``.
-
-    A list of ``ClassLabel`` counts as well; ``None`` for every other column.
-    """
-    feature = dataset.features[column]
-    feature = getattr(feature, "feature", feature)
-    return tuple(feature.names) if isinstance(feature, ClassLabel) else None
-
-
-def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset]) -> TaskSuite:
+def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset | IterableDataset]) -> TaskSuite:
     """The suite with label names for every task that needs them and has none.
 
     Names are those of the column's ``ClassLabel`` feature, in its order; else the values that
-    occur, sorted. Tasks with names keep them.
+    occur, sorted. Tasks with names keep them. Rows of a stream are not looked at.
 
     Args:
         suite: The tasks.
@@ -37,7 +29,8 @@ def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset]) -> TaskSuite:
 
     Raises:
         KeyError: If a column is missing.
-        ValueError: If a source is missing, or a column has no label at all.
+        ValueError: If a source is missing, a column has no label at all, or the names would have
+            to be found in a stream.
     """
     specs = dict(suite)
     for task, spec in suite.items():
@@ -49,6 +42,12 @@ def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset]) -> TaskSuite:
         dataset = datasets[source]
         check_source(source, {task: spec}, dataset, split="train")
         names = value_names(dataset, spec.label_column)
+        if names is None and isinstance(dataset, IterableDataset):
+            raise ValueError(
+                f"`labels` of task {task!r} must be given, because source {source!r} is a stream, "
+                f"whose rows are not read ahead of training. Give them in `TaskSpec(labels=...)`, "
+                f"or cast column {spec.label_column!r} to a `ClassLabel`."
+            )
         if names is None:
             values = _distinct(dataset, spec.label_column)
             names = spec.task_type.label_kind.names_from(values)
@@ -66,8 +65,10 @@ def is_list(values: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_list(values.type) or pa.types.is_large_list(values.type))
 
 
-def arrow_column(dataset: Dataset, column: str) -> pa.ChunkedArray:
+def arrow_column(dataset: Dataset | StoredRows, column: str) -> pa.ChunkedArray:
     """One column as Arrow has it: whole, without an object for each value."""
+    if isinstance(dataset, StoredRows):
+        return dataset.arrow_column(column)
     return dataset.select_columns([column]).with_format("arrow")[:][column]
 
 

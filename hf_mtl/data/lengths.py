@@ -8,12 +8,15 @@ from torch import nn
 
 from hf_mtl.data.collection import PreparedSource, SourceCollection
 from hf_mtl.data.labels import arrow_column, is_list
+from hf_mtl.data.streams import StreamSource
 
 __all__ = ["check_lengths", "max_positions", "row_lengths"]
 
 
-def row_lengths(source: PreparedSource) -> Any | None:
+def row_lengths(source: PreparedSource | StreamSource) -> Any | None:
     """Tokens of each row as an Arrow array; ``None`` where rows are encoded when they are read."""
+    if isinstance(source, StreamSource):
+        return None
     values = arrow_column(source.dataset, source.input_columns[0])
     return pc.list_value_length(values) if is_list(values) else None
 
@@ -45,6 +48,8 @@ def max_positions(backbone: nn.Module) -> int | None:
 def check_lengths(collection: SourceCollection, max_positions: int | None) -> None:
     """Raises unless the backbone has a position for every token of every row.
 
+    Rows of a stream are checked when they are read, from here on.
+
     Args:
         collection: The rows.
         max_positions: Tokens of the longest row that the backbone can read; ``None``: any.
@@ -56,6 +61,9 @@ def check_lengths(collection: SourceCollection, max_positions: int | None) -> No
         return
     for name, source in collection.sources.items():
         if collection.suite[source.tasks[0]].task_type.input_kind.on_the_fly:
+            continue
+        if isinstance(source, StreamSource):
+            source.max_positions = max_positions
             continue
         lengths = row_lengths(source)
         if lengths is not None and (longest := pc.max(lengths).as_py()) > max_positions:

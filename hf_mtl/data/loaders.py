@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
@@ -11,7 +12,7 @@ from hf_mtl.data.collate import Collate
 from hf_mtl.data.collection import SourceCollection, SourceRows
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.numbers import check_positive
-from hf_mtl.data.step_plan import StepPlan
+from hf_mtl.data.step_plan import StepPlan, share
 
 __all__ = ["eval_dataloader", "train_dataloader"]
 
@@ -49,14 +50,21 @@ def eval_dataloader(
     collection: SourceCollection,
     *,
     batch_size: int = 32,
+    world_size: int = 1,
+    rank: int = 0,
     num_workers: int = 0,
     **options: Any,
 ) -> DataLoader[SourceRows]:
-    """Every row once, source after source, in order; one forward a batch.
+    """Every row once over all ranks, source after source, in order; one forward a batch.
+
+    Each batch is dealt out to the ranks in order: the parts of all ranks, one batch after the
+    other, are the rows in their order. A rank without a row of a batch gets one without labels.
 
     Args:
         collection: Prepared rows.
-        batch_size: Rows of a batch, for sources that say nothing else.
+        batch_size: Rows of a batch on each rank, for sources that say nothing else.
+        world_size: Number of ranks.
+        rank: This rank.
         num_workers: Processes that read ahead; 0: none.
         **options: Further arguments of ``torch.utils.data.DataLoader``, such as ``pin_memory``.
 
@@ -65,15 +73,19 @@ def eval_dataloader(
         ValueError: If it is not positive.
     """
     check_positive("batch_size", batch_size, whole=True)
-    in_order = _InOrder(collection, batch_size)
+    in_order = _InOrder(collection, batch_size, world_size, rank)
     return _dataloader(collection, in_order, merged=False, num_workers=num_workers, **options)
 
 
 class _InOrder(Sampler[list[Draw]]):
     """One draw a batch: the rows of each source from the first to the last."""
 
-    def __init__(self, collection: SourceCollection, batch_size: int) -> None:
-        self.sizes = collection.sizes(batch_size=batch_size)
+    def __init__(
+        self, collection: SourceCollection, batch_size: int, world_size: int, rank: int
+    ) -> None:
+        self.sizes = collection.sizes(batch_size=batch_size, num_slots=world_size)
+        self.world_size = world_size
+        self.rank = rank
 
     def __len__(self) -> int:
         return sum(size.num_batches for size in self.sizes.values())
@@ -81,8 +93,9 @@ class _InOrder(Sampler[list[Draw]]):
     def __iter__(self) -> Iterator[list[Draw]]:
         for name, size in self.sizes.items():
             for start in range(0, size.num_rows, size.batch_size):
-                stop = min(start + size.batch_size, size.num_rows)
-                yield [Draw(name, tuple(range(start, stop)))]
+                rows = np.arange(start, min(start + size.batch_size, size.num_rows))
+                own = tuple(share(rows, self.rank, self.world_size).tolist())
+                yield [Draw(name, own or (start,), is_filler=not own)]
 
 
 def _dataloader(

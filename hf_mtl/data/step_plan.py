@@ -4,8 +4,12 @@
 A step takes one or more draws. A draw's rows are dealt out to the slots of the step, one slot for
 each (micro-batch, rank), so that a step sees the same rows however many ranks and micro-batches
 share the work. Nothing is stored but the epoch: a resumed run skips ahead in the same sequence.
+
+With several ranks every slot has every draw, if need be with a row that only fills the place: all
+ranks run the same forwards in the same order, as sharded models have to.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from itertools import count, islice
@@ -22,7 +26,7 @@ from hf_mtl.data.samplers import SourceSize, TaskSampler
 from hf_mtl.data.samplers.by_rate import draws_per_row
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds
 
-__all__ = ["StepPlan"]
+__all__ = ["StepPlan", "share"]
 
 Rows = NDArray[np.int64]
 
@@ -32,8 +36,9 @@ class StepPlan(Sampler[list[Draw]]):
 
     Every optimizer step is exactly ``accumulation`` micro-batches. Within an epoch the draws of a
     source walk through a fresh permutation of its rows for each pass, so that each row comes once
-    a pass. A draw with fewer rows than slots leaves some slots without it: a micro-batch may hold
-    fewer draws than its neighbours, or none.
+    a pass. Rows of a stream are positions in its own order, counted on from the start of the
+    epoch. A draw with fewer rows than slots leaves some slots without it: on one rank a
+    micro-batch may hold fewer draws than its neighbours, or none.
 
     Args:
         sizes: Size of each source by its name; ``SourceCollection.sizes`` gives them.
@@ -88,9 +93,19 @@ class StepPlan(Sampler[list[Draw]]):
         self.rank = rank
         self.seed = seed
         self.epoch = 0
+        self._first_step = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next iteration gives."""
+    def set_epoch(self, epoch: int, *, first_step: int | None = None) -> None:
+        """Chooses the epoch that the next iteration gives.
+
+        Args:
+            epoch: The epoch.
+            first_step: The step that it is looked at from. Micro-batches of earlier steps are
+                given as empty ones, at no cost: a run that is resumed passes over them.
+                ``None``: as it is in the same epoch, else 0.
+        """
+        if first_step is not None or epoch != self.epoch:
+            self._first_step = first_step or 0
         self.epoch = epoch
 
     @property
@@ -115,39 +130,78 @@ class StepPlan(Sampler[list[Draw]]):
         return self.num_steps * self.accumulation
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        for _ in range(self._first_step * self.accumulation):
+            yield []
         names = list(self.sizes)
-        draws_by_source = [self._draws_of(name) for name in names]
+        draws_by_source = [
+            self._draws_of(name, skipped)
+            for name, skipped in zip(names, self._num_skipped(), strict=True)
+        ]
         for sources in self._steps():
             step = [(names[source], next(draws_by_source[source])) for source in sources]
             for micro_batch in range(self.accumulation):
-                slot = micro_batch * self.world_size + self.rank
-                yield self._in_slot(step, slot)
+                yield self._micro_batch(step, micro_batch)
 
     def _steps(self) -> Iterator[list[int]]:
-        """Positions of the sources that each step draws."""
-        sizes = list(self.sizes.values())
+        """Positions of the sources that each step draws, from the first step on."""
         if self.sampler is None:
-            yield from rounds(sizes, self.stopping)
+            sizes = list(self.sizes.values())
+            yield from rounds(sizes, self.stopping, start=self._first_step)
             return
-        generator = torch.Generator().manual_seed(self._seed_of("draws"))
-        draws = iter(self.sampler.draws(sizes, generator))
-        while sources := list(islice(draws, int(self.tasks_per_step))):
+        per_step = int(self.tasks_per_step)
+        draws = islice(self._sampled(), self._first_step * per_step, None)
+        while sources := list(islice(draws, per_step)):
             yield sources
 
-    def _draws_of(self, source: str) -> Iterator[Rows]:
+    def _num_skipped(self) -> list[int]:
+        """Draws of each source before the first step."""
+        if self.sampler is None:
+            draws = draws_in_rounds(list(self.sizes.values()), self.stopping)
+            return [min(count, self._first_step) for count in draws]
+        skipped = islice(self._sampled(), self._first_step * int(self.tasks_per_step))
+        counts = Counter(skipped)
+        return [counts[source] for source in range(len(self.sizes))]
+
+    def _sampled(self) -> Iterator[int]:
+        """Positions of the sources that the sampler draws in this epoch."""
+        assert self.sampler is not None
+        generator = torch.Generator().manual_seed(self._seed_of("draws"))
+        return iter(self.sampler.draws(list(self.sizes.values()), generator))
+
+    def _draws_of(self, source: str, skipped: int) -> Iterator[Rows]:
         """Rows of one source's draws, without end. Nothing is shuffled before its first draw."""
         size = self.sizes[source]
-        for pass_index in count():
+        if size.is_stream:
+            for index in count(skipped):
+                yield np.arange(index * size.batch_size, (index + 1) * size.batch_size)
+        first_pass, first_batch = divmod(skipped, size.num_batches)
+        first_row = first_batch * size.batch_size
+        for pass_index in count(first_pass):
             generator = np.random.default_rng(self._seed_of("rows", source, pass_index))
             rows = generator.permutation(size.num_rows)
-            for start in range(0, size.num_rows, size.batch_size):
+            for start in range(first_row, size.num_rows, size.batch_size):
                 yield rows[start : start + size.batch_size]
+            first_row = 0
 
-    def _in_slot(self, step: list[tuple[str, Rows]], slot: int) -> list[Draw]:
-        """The part of a step that one slot gets."""
-        num_slots = self.accumulation * self.world_size
-        parts = ((source, _dealt(rows, slot, num_slots)) for source, rows in step)
-        return [Draw(source, tuple(rows.tolist())) for source, rows in parts if len(rows)]
+    def _micro_batch(self, step: list[tuple[str, Rows]], micro_batch: int) -> list[Draw]:
+        """What this rank gets of a step in one of its micro-batches."""
+        draws = []
+        for source, rows in step:
+            own = self._dealt(source, rows, micro_batch)
+            if len(own):
+                draws.append(Draw(source, tuple(own.tolist()), self.epoch))
+            elif self.world_size > 1:
+                draws.append(Draw(source, (int(rows[0]),), self.epoch, is_filler=True))
+        return draws
+
+    def _dealt(self, source: str, rows: Rows, micro_batch: int) -> Rows:
+        """Rows of a draw that this rank sees in one micro-batch."""
+        if self.sizes[source].is_stream:
+            # Positions go round the ranks, so that each rank can keep to shards of its own.
+            own = rows[rows % self.world_size == self.rank]
+            return share(own, micro_batch, self.accumulation)
+        slot = micro_batch * self.world_size + self.rank
+        return share(rows, slot, self.accumulation * self.world_size)
 
     def _seed_of(self, *names: object) -> int:
         """Seed of one use of randomness; 63 bits, because PyTorch's seeds are signed."""
@@ -155,11 +209,16 @@ class StepPlan(Sampler[list[Draw]]):
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
 
 
-def _dealt(rows: Rows, slot: int, num_slots: int) -> Rows:
-    """One slot's share of the rows; shares differ by one row at most, larger ones first."""
-    share, rest = divmod(len(rows), num_slots)
-    start = slot * share + min(slot, rest)
-    return rows[start : start + share + (slot < rest)]
+def share(rows: Rows, slot: int, num_slots: int) -> Rows:
+    """One slot's share of the rows; shares differ by one row at most, larger ones first.
+
+    Example:
+        >>> [share(np.arange(5), slot, 3).tolist() for slot in range(3)]
+        [[0, 1], [2, 3], [4]]
+    """
+    size, rest = divmod(len(rows), num_slots)
+    start = slot * size + min(slot, rest)
+    return rows[start : start + size + (slot < rest)]
 
 
 def _check_mixture(

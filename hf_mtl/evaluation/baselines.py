@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model has to beat: one answer for every row."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ def constant_baseline(
 ) -> dict[str, dict[str, float]]:
     """Metrics of the best constant answer: the majority class or tag, or the mean of the scores.
 
+    Tasks on a stream have none, because its rows are not known ahead.
+
     Args:
         suite: The tasks.
         train: Rows that the answer is taken from.
@@ -34,26 +37,21 @@ def constant_baseline(
         ValueError: If a task has no labelled row.
     """
     return {
-        task: task_scores(suite, task, _constant_predictions(suite, task, train, test))
+        task: task_scores(suite, task, _constant_predictions(suite, task, known, test))
         for task in suite
+        if (known := train.labels(task)) is not None
     }
 
 
 def _constant_predictions(
-    suite: TaskSuite, task: str, train: "SourceCollection", test: "SourceCollection"
+    suite: TaskSuite, task: str, train_labels: Sequence[Any], test: "SourceCollection"
 ) -> TaskPredictions:
     kind = suite[task].task_type.label_kind
-    known = _labels(suite, task, train)
-    labels = _labels(suite, task, test)
+    known = kind.collate(train_labels, None, "right")
+    labels = kind.collate(test.labels(task) or (), None, "right")
     answer = _constant_logits(known[labelled_mask(known)], suite[task].num_outputs, task)
     predictions, references = kind.pairs(answer.expand(*labels.shape, -1), labels)
     return TaskPredictions(predictions, references)
-
-
-def _labels(suite: TaskSuite, task: str, collection: "SourceCollection") -> Tensor:
-    """Encoded labels of all rows, ``[B]`` or ``[B, L]``."""
-    rows = collection.sources[suite.source_of(task)].dataset
-    return suite[task].task_type.label_kind.collate(rows[f"labels:{task}"][:], None, "right")
 
 
 def _constant_logits(known: Tensor, num_outputs: int, task: str) -> Tensor:

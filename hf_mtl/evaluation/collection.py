@@ -2,7 +2,7 @@
 """What a model predicts on a data set, next to what is right."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,13 @@ class TaskPredictions:
     loss_sum: float = 0.0
     num_labelled: int = 0
 
+    def extend(self, more: "TaskPredictions") -> None:
+        """Adds predictions of more rows."""
+        self.predictions += more.predictions
+        self.references += more.references
+        self.loss_sum += more.loss_sum
+        self.num_labelled += more.num_labelled
+
     @property
     def loss(self) -> float:
         """Mean of the loss over the labelled elements."""
@@ -43,6 +50,7 @@ def collect(
     dataloader: Iterable[Mapping[str, Any]],
     *,
     forward_context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    gather: Callable[[Any], Sequence[Any]] = lambda own: [own],
 ) -> dict[str, TaskPredictions]:
     """Runs a model over batches, without gradients and dropout, and gathers what it predicts.
 
@@ -51,39 +59,45 @@ def collect(
             found in.
         dataloader: Batches as ``hf_mtl.data`` makes them. They may lie on another device.
         forward_context: Makes the context of each forward pass, such as mixed precision.
+        gather: Gives what every rank hands over, in the order of the ranks. By default there is
+            one rank.
 
     Returns:
         Predictions of every task that the batches have labels for; rows in the order of the
-        batches.
+        batches, of each batch those of the first rank first. The same on every rank.
     """
-    collected: defaultdict[str, TaskPredictions] = defaultdict(TaskPredictions)
     with evaluation_mode(model):
-        for batch in dataloader:
-            for forward in batch["forwards"]:
-                _add_forward(collected, model, forward, forward_context)
+        own = [
+            _batch_predictions(model, forward, forward_context)
+            for batch in dataloader
+            for forward in batch["forwards"]
+        ]
+    collected: defaultdict[str, TaskPredictions] = defaultdict(TaskPredictions)
+    for parts in zip(*gather(own), strict=True):
+        for part in parts:
+            for task, predictions in part.items():
+                collected[task].extend(predictions)
     return dict(collected)
 
 
-def _add_forward(
-    collected: defaultdict[str, TaskPredictions],
+def _batch_predictions(
     model: "MultiTaskModel",
     forward: Mapping[str, Any],
     forward_context: Callable[[], AbstractContextManager[Any]],
-) -> None:
-    """Adds what the model predicts on the rows of one forward pass."""
+) -> dict[str, TaskPredictions]:
+    """What the model predicts on the rows of one forward pass."""
     inputs, labels, rows = (
         {name: tensor.to(model.device) for name, tensor in (forward[part] or {}).items()}
         for part in ("inputs", "labels", "rows")
     )
     with forward_context():
         output = model(labels=labels, rows=rows or None, **inputs)
+    found = {}
     for task, task_labels in labels.items():
         pairs = model.suite[task].task_type.label_kind.pairs
-        predictions, references = pairs(output.logits[task].cpu(), task_labels.cpu())
-        entry = collected[task]
-        entry.predictions += predictions
-        entry.references += references
+        predictions = TaskPredictions(*pairs(output.logits[task].cpu(), task_labels.cpu()))
         if task in output.losses:
-            count = num_labelled(task_labels)
-            entry.loss_sum += float(output.losses[task]) * count
-            entry.num_labelled += count
+            predictions.num_labelled = num_labelled(task_labels)
+            predictions.loss_sum = float(output.losses[task]) * predictions.num_labelled
+        found[task] = predictions
+    return found

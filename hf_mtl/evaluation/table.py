@@ -54,6 +54,7 @@ def result_rows(
         baselines: What ``constant_baseline`` gave.
         prefix: First part of each key of ``metrics``.
     """
+    known = baselines or {}
     return [
         ResultRow(
             task=task,
@@ -62,7 +63,7 @@ def result_rows(
             num_rows=num_rows[task],
             metric=name,
             value=_defined(metrics[f"{prefix}_{task}_{name}"]),
-            baseline=None if baselines is None else _defined(baselines[task][name]),
+            baseline=_defined(known[task][name]) if task in known else None,
             greater_is_better=metric.greater_is_better,
         )
         for task in suite

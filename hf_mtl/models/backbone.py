@@ -11,13 +11,16 @@ import copy
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 import transformers
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
+from transformers.integrations import deepspeed
 from transformers.utils.generic import ModelOutput
 
 __all__ = [
@@ -125,7 +128,7 @@ def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype)
         ValueError: If the backbone's family has no such class.
     """
     auto_class = getattr(transformers, auto_model)
-    with no_init_weights():
+    with no_init_weights(), _without_zero3():
         try:
             model: PreTrainedModel = auto_class.from_config(config, dtype=dtype)
         except ValueError as error:
@@ -136,6 +139,21 @@ def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype)
                 f"has no {auto_model}. Use the head 'pooled', or another backbone."
             ) from error
     return model
+
+
+@contextmanager
+def _without_zero3() -> Iterator[None]:
+    """Context in which transformers splits no new parameter over ranks.
+
+    Under ZeRO-3 it would, and initialise them, which what has no memory cannot bear. Heads are
+    split later, with the whole model.
+    """
+    held = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = held
 
 
 def genuine_head(
@@ -152,26 +170,67 @@ def genuine_head(
         The head, initialised as its family does it unless on the meta device, and the names of the
         backbone's parameters that its own base model would not have.
     """
-    # A copy, because the number of outputs differs between heads and the rest is one object.
-    config = copy.deepcopy(backbone.config)
-    config.num_labels = num_outputs
-    # Where a family has several classes, transformers looks here and trips over None.
-    config.architectures = config.architectures or []
-    on_meta = is_meta(backbone)
-    with torch.device("meta"):
-        model = genuine_model(auto_model, config, backbone.dtype)
-    used = {name for name, _ in model.base_model.named_parameters()}
-    bypassed = frozenset(name for name, _ in backbone.named_parameters() if name not in used)
-    replay = BackboneReplay()
-    setattr(model, model.base_model_prefix, replay)
-    # Some families reach into their base model for these.
-    model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
-    if not on_meta:
+    skeleton = _skeleton(auto_model, backbone, num_outputs)
+    bypassed = frozenset(
+        name for name, _ in backbone.named_parameters() if name not in skeleton.used
+    )
+    model = copy.deepcopy(skeleton.model)
+    if not is_meta(backbone):
         model.to_empty(device=backbone.device)
         # Here and not by post_init of the whole model: for classes outside of transformers that
         # passes over modules without parameters of their own, where some families initialise.
         model.initialize_weights()
     return model, bypassed
+
+
+@dataclass(frozen=True)
+class _Skeleton:
+    """A head without memory, to be copied.
+
+    Attributes:
+        model: Genuine model on the meta device, its base model replaced by a replay.
+        used: Names of the parameters that its own base model has.
+        config: Config of the backbone at that time.
+        dtype: Data type of the backbone at that time.
+    """
+
+    model: PreTrainedModel
+    used: frozenset[str]
+    config: PreTrainedConfig
+    dtype: torch.dtype
+
+
+# To find out what a family puts above its base model, the base model must be built, layer by layer.
+# For hundreds of tasks on one backbone that is done once for each form of head.
+_SKELETONS: WeakKeyDictionary[PreTrainedModel, dict[tuple[str, int], _Skeleton]] = (
+    WeakKeyDictionary()
+)
+
+
+def _skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) -> _Skeleton:
+    """Skeleton of a head; the one built before, unless the backbone was changed since."""
+    skeletons = _SKELETONS.setdefault(backbone, {})
+    known = skeletons.get((auto_model, num_outputs))
+    if known is None or known.config != backbone.config or known.dtype != backbone.dtype:
+        known = _new_skeleton(auto_model, backbone, num_outputs)
+        skeletons[auto_model, num_outputs] = known
+    return known
+
+
+def _new_skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) -> _Skeleton:
+    # A copy, because the number of outputs differs between heads and the rest is one object.
+    config = copy.deepcopy(backbone.config)
+    config.num_labels = num_outputs
+    # Where a family has several classes, transformers looks here and trips over None.
+    config.architectures = config.architectures or []
+    with torch.device("meta"):
+        model = genuine_model(auto_model, config, backbone.dtype)
+    used = frozenset(name for name, _ in model.base_model.named_parameters())
+    replay = BackboneReplay()
+    setattr(model, model.base_model_prefix, replay)
+    # Some families reach into their base model for these.
+    model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
+    return _Skeleton(model, used, copy.deepcopy(backbone.config), backbone.dtype)
 
 
 def pooler_parameters(backbone: PreTrainedModel) -> frozenset[str]:

@@ -81,20 +81,23 @@ def task_losses(
     labels: Mapping[str, Tensor],
     denominators: Mapping[str, float | Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Loss of each task that has a labelled element; the others have no entry.
+    """Loss of each task.
 
     Args:
         suite: The tasks.
         logits: ``[b, C]`` or ``[b, L, C]`` of each task that was run.
         labels: ``[b]`` or ``[b, L]`` of some of them.
-        denominators: What each task's sum is divided by. ``None``: its labelled elements.
+        denominators: What each task's sum is divided by; every task of ``labels`` has a loss then,
+            0 if no element of it is labelled here. ``None``: its labelled elements; a task without
+            any has no loss.
     """
-    # Counts are stacked, so that they are fetched from the device at once.
-    counts = torch.stack([labelled_mask(tensor).sum() for tensor in labels.values()])
-    losses = {}
-    for task, count in zip(labels, counts.tolist(), strict=True):
-        if count:
-            loss = LOSSES.build(suite[task].task_type.loss)
-            denominator = count if denominators is None else denominators[task]
-            losses[task] = loss.total(logits[task], labels[task]) / denominator
-    return losses
+    if denominators is None:
+        # Counts are stacked, so that they are fetched from the device at once.
+        counts = torch.stack([labelled_mask(tensor).sum() for tensor in labels.values()])
+        found = dict(zip(labels, counts.tolist(), strict=True))
+        denominators = {task: count for task, count in found.items() if count}
+        labels = {task: labels[task] for task in denominators}
+    return {
+        task: LOSSES.build(suite[task].task_type.loss).total(logits[task], own) / denominators[task]
+        for task, own in labels.items()
+    }

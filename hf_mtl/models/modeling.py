@@ -224,12 +224,13 @@ class MultiTaskModel(PreTrainedModel):
                 NaN.
             rows: For each task the rows of the batch that are its, ``[b]`` indices. ``None``, or no
                 entry: all rows.
-            denominators: What each task's sum of losses is divided by. ``None``: the number of its
-                labelled elements in this batch, which gives the mean.
+            denominators: What the sum of losses of each task of ``labels`` is divided by. ``None``:
+                the number of its labelled elements in this batch, which gives the mean.
             inputs: Inputs of the backbone, ``[B, ...]``.
 
         Returns:
-            Logits of every task run, and a loss for each with at least one labelled element.
+            Logits of every task run, and a loss for each with a labelled element; with
+            ``denominators`` for each of ``labels``.
 
         Raises:
             KeyError: If a task is unknown.
@@ -353,20 +354,20 @@ class MultiTaskModel(PreTrainedModel):
             TypeError: If the names of a task are no list of strings.
             ValueError: If a task has other names already, or its labels are numbers.
         """
-        suite = self.suite
+        specs = dict(self.suite)
         for task, names in labels.items():
             if isinstance(names, str):
                 raise TypeError(
                     f"`labels` of task {task!r} must be a list of names, but got {names!r}."
                 )
-            known = suite[task].labels
+            known = self.suite[task].labels
             if known is not None and known != tuple(names):
                 raise ValueError(
                     f"`labels` of task {task!r} must stay {list(known)}, for which its head was "
                     f"built, but got {list(names)}. Remove the task and add it again."
                 )
-            suite = suite.replace(task, labels=tuple(names))
-        self._change_suite(suite)
+            specs[task] = specs[task].replace(labels=tuple(names))
+        self._change_suite(TaskSuite(specs))
         for task in labels:
             if task not in self.heads:
                 self._build_head(task)

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a forward keeps for its backward, counted without computing it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, row_lengths
+from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, SourceRows, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.backbone import drop_cache
 
 __all__ = ["largest_forwards", "longest_rows", "saved_bytes"]
+
+_SAMPLED_BATCHES = 10
 
 
 def longest_rows(source: PreparedSource, count: int) -> tuple[int, ...]:
@@ -30,18 +32,51 @@ def largest_forwards(
     """Inputs of the largest forwards that training may see, one for each kind of step.
 
     Args:
-        train: Rows to train on.
+        train: Rows to train on. A stream's longest rows are taken from its first ones.
         batch_size: Rows of a batch for sources that say nothing else.
         draws: Draws of a step; ``None``: one of each source.
         merged: Whether the draws of a step share a forward.
     """
     rows = [
-        train[Draw(name, longest_rows(source, source.batch_size or batch_size))]
+        _largest_rows(train, name, source.batch_size or batch_size)
         for name, source in train.sources.items()
     ]
     collate = Collate(train.suite, train.processing_class, merged=merged)
     steps = [rows] if draws is None else [[row] * (draws if merged else 1) for row in rows]
-    return [forward["inputs"] for step in steps for forward in collate(step)["forwards"]]
+    return _largest(forward["inputs"] for step in steps for forward in collate(step)["forwards"])
+
+
+def _largest(forwards: Iterable[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Those that are not smaller in every dimension than another, which keeps more."""
+    largest: list[dict[str, Tensor]] = []
+    for inputs in forwards:
+        if not any(_fits_in(inputs, other) for other in largest):
+            largest = [*(each for each in largest if not _fits_in(each, inputs)), inputs]
+    return largest
+
+
+def _fits_in(inputs: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return inputs.keys() <= other.keys() and all(
+        tensor.ndim == other[name].ndim
+        and all(a <= b for a, b in zip(tensor.shape, other[name].shape, strict=True))
+        for name, tensor in inputs.items()
+    )
+
+
+def _largest_rows(train: SourceCollection, name: str, count: int) -> SourceRows:
+    """A source's longest rows; of a stream those among its first ones, as others are not known."""
+    source = train.sources[name]
+    if isinstance(source, PreparedSource):
+        return train[Draw(name, longest_rows(source, count))]
+    rows = train.first_rows(name, _SAMPLED_BATCHES * count)
+    # Pictures count by their first dimension: all have one shape.
+    sizes = [len(next(iter(features.values()))) for features in rows.features]
+    chosen = sorted(range(len(sizes)), key=lambda row: -sizes[row])[:count]
+    return SourceRows(
+        name,
+        [rows.features[row] for row in chosen],
+        {task: [labels[row] for row in chosen] for task, labels in rows.labels.items()},
+    )
 
 
 def saved_bytes(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> int | None:

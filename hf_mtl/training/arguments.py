@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 from hf_mtl._checks import check_known
 from hf_mtl._typing import Entry
 from hf_mtl.data import SAMPLERS, STOPPING_RULES
+from hf_mtl.training.nonfinite import NONFINITE_RULES
 
 __all__ = ["MultiTaskTrainingArguments"]
 
@@ -50,6 +51,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
             ``"all_exhausted_without_replacement"`` (smaller ones are absent once through).
         overwrite_output_dir: Whether to train into a folder that holds another run; that run's
             checkpoints are removed.
+        on_nonfinite: What happens in a step in which the loss of a task is NaN or infinite:
+            ``"stop"`` the run, before any parameter is changed; ``"skip_task"`` and make the step
+            with the others; ``"skip_step"`` and change nothing. The log counts
+            ``nonfinite/{task}``.
+        stream_shuffle_rows: Rows of one shard of a stream that are shuffled together, and kept in
+            memory for it; 1: as they come.
 
     Raises:
         KeyError: If the sampler or the stopping rule is unknown.
@@ -61,12 +68,18 @@ class MultiTaskTrainingArguments(TrainingArguments):
     sampler: Entry | None = field(default=None, metadata={"help": "Entry of the samplers."})
     stopping: str = field(default="all_exhausted", metadata={"help": "End of an 'all' epoch."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace another run."})
+    on_nonfinite: str = field(default="stop", metadata={"help": "stop, skip_task or skip_step."})
+    stream_shuffle_rows: int = field(default=1000, metadata={"help": "Rows shuffled together."})
 
     def __post_init__(self) -> None:
         # Upstream fills in True unless the name ends in "loss"; the trainer knows the metrics.
         self.has_given_direction = self.greater_is_better is not None
+        if self.ddp_find_unused_parameters is None:
+            # Upstream searches for them in each step. There are none: the strategy sees to heads.
+            self.ddp_find_unused_parameters = False
         super().__post_init__()
         self._check_mixture()
+        self._check_nonfinite()
         self._check_supported()
 
     def _check_mixture(self) -> None:
@@ -94,6 +107,18 @@ class MultiTaskTrainingArguments(TrainingArguments):
                     f"is drawn in each step, but got {self.sampler!r}. Leave it out, or give a "
                     f"number as `tasks_per_step`."
                 )
+
+    def _check_nonfinite(self) -> None:
+        check_known("rule of `on_nonfinite`", self.on_nonfinite, NONFINITE_RULES)
+        if self.fp16 and self.on_nonfinite != "stop":
+            raise ValueError(
+                f"`on_nonfinite` must be 'stop' with `fp16`, whose scaler cannot pass over a step, "
+                f"but got {self.on_nonfinite!r}. Use `bf16`, or leave it out."
+            )
+        if self.stream_shuffle_rows < 1:
+            raise ValueError(
+                f"`stream_shuffle_rows` must be at least 1, but got {self.stream_shuffle_rows}."
+            )
 
     def _check_supported(self) -> None:
         for name, nothing, advice in _UNSUPPORTED:

@@ -44,9 +44,7 @@ def write_card(
         backbone=model.name_or_path or "untrained",
         seed=args.seed,
         num_parameters=model.num_parameters(),
-        num_train_rows={name: source.num_rows for name, source in train.sources.items()}
-        if train
-        else {},
+        num_train_rows=train.known_rows if train else {},
         machine=machine_description(),
         versions=library_versions(),
     )

@@ -35,12 +35,6 @@ def check_construction(
     check_weights(suite)
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
-    if args.world_size > 1 or args.n_gpu > 1:
-        raise ValueError(
-            f"`MultiTaskTrainer` must run in one process on one device for now, but got "
-            f"{max(args.world_size, args.n_gpu)}. Make one device visible, for example with "
-            f"CUDA_VISIBLE_DEVICES=0."
-        )
     own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
     if args.auto_find_batch_size and own_batch_sizes:
         raise ValueError(

@@ -11,6 +11,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from hf_mtl.evaluation import ResultRow, collect, result_rows, task_metrics
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.ranks import Ranks
 
 __all__ = ["ComputeMetrics", "MetricModule", "evaluate_tasks"]
 
@@ -31,6 +32,7 @@ def evaluate_tasks(
     compute_metrics: Mapping[str, ComputeMetrics],
     *,
     prefix: str,
+    ranks: Ranks,
     forward_context: Callable[[], AbstractContextManager[Any]],
 ) -> tuple[EvalLoopOutput, list[ResultRow]]:
     """One pass over labelled batches; every task is measured by its own metrics.
@@ -40,13 +42,14 @@ def evaluate_tasks(
         batches: Micro-batches of some of its tasks.
         compute_metrics: More metrics, by task.
         prefix: First part of each key.
+        ranks: The ranks of the run; each has other rows.
         forward_context: Makes the context of each forward pass, such as mixed precision.
 
     Returns:
         Predictions and references by task with all metrics, the number of rows left open; and
         the metrics as rows of a table.
     """
-    collected = collect(model, batches, forward_context=forward_context)
+    collected = collect(model, batches, forward_context=forward_context, gather=ranks.gather)
     suite = model.suite.subset(collected)
     metrics = task_metrics(suite, collected, prefix)
     num_rows = {task: len(found.references) for task, found in collected.items()}

@@ -3,39 +3,59 @@
 
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
-__all__ = ["LossLog"]
+from hf_mtl.training.ranks import Ranks
+
+__all__ = ["LossLog", "added"]
+
+
+def added(losses: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Losses of one step so far, with those of one more forward; no device is waited for."""
+    together = dict(losses)
+    for task, loss in more.items():
+        value = loss.detach().float()
+        together[task] = together[task] + value if task in together else value
+    return together
 
 
 class LossLog:
     """Adds up task losses where they are computed, and reads them once for each line of the log.
 
-    The loss of a step is spread over its forwards; a task counts a step only if it was present.
+    A task counts a step only if it was present.
     """
 
     def __init__(self) -> None:
-        self._sum_by_task: dict[str, Tensor] = {}
-        self._steps_by_task: dict[str, int] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._steps: dict[str, int] = {}
+        self._skipped: dict[str, int] = {}
 
-    def start_step(self, tasks: Iterable[str]) -> None:
-        """Counts a step for the tasks that are present in it."""
+    def add_step(self, losses: Mapping[str, Tensor]) -> None:
+        """Adds this rank's share of the losses of one step."""
+        self._sums = added(self._sums, losses)
+        for task in losses:
+            self._steps[task] = self._steps.get(task, 0) + 1
+
+    def add_skipped(self, tasks: Iterable[str]) -> None:
+        """Counts a step in which the loss of these tasks was not finite."""
         for task in tasks:
-            self._steps_by_task[task] = self._steps_by_task.get(task, 0) + 1
+            self._skipped[task] = self._skipped.get(task, 0) + 1
 
-    def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Adds the losses of one forward, without waiting for the device."""
-        for task, loss in losses.items():
-            value = loss.detach().float()
-            previous = self._sum_by_task.get(task)
-            self._sum_by_task[task] = value if previous is None else previous + value
+    def pop(self, ranks: Ranks) -> dict[str, float]:
+        """What belongs into a line of the log; starts anew.
 
-    def pop(self) -> dict[str, float]:
-        """Mean loss of each task over the steps in which it was present; starts anew."""
-        means = {
-            task: float(total) / self._steps_by_task[task]
-            for task, total in self._sum_by_task.items()
-        }
-        self._sum_by_task.clear()
-        self._steps_by_task.clear()
-        return means
+        Args:
+            ranks: The ranks of the run; all must call this.
+
+        Returns:
+            ``loss/{task}``: the mean over the steps in which the task was present;
+            ``nonfinite/{task}``: steps in which its loss was not finite, if there were any.
+        """
+        values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
+        totals = dict(zip(self._sums, ranks.sum(values), strict=True))
+        line = {f"loss/{task}": total / self._steps[task] for task, total in totals.items()}
+        line |= {f"nonfinite/{task}": float(count) for task, count in self._skipped.items()}
+        for counts in (self._sums, self._steps, self._skipped):
+            counts.clear()
+        return line

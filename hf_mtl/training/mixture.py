@@ -2,17 +2,14 @@
 """From sources and arguments to the plan of the steps, and what a checkpoint keeps of it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from hf_mtl.data import SAMPLERS, SourceCollection, StepPlan
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
-__all__ = ["MIXTURE_FILE", "Mixture", "step_plan"]
-
-MIXTURE_FILE = "mixture.json"
+__all__ = ["Mixture", "step_plan"]
 
 
 def step_plan(
@@ -25,11 +22,18 @@ def step_plan(
         args: How sources are mixed, over how many ranks and micro-batches.
         batch_size: Rows of a batch on each device for sources that say nothing else.
     """
-    num_slots = args.world_size * args.gradient_accumulation_steps
     is_drawn = args.tasks_per_step != "all"
+    sampler = SAMPLERS.build(args.sampler or "proportional") if is_drawn else None
+    sizes = collection.sizes(
+        batch_size=batch_size,
+        num_slots=args.world_size * args.gradient_accumulation_steps,
+        max_steps=args.max_steps,
+        draws_per_step=int(args.tasks_per_step) if is_drawn else 1,
+        sampler=sampler,
+    )
     return StepPlan(
-        collection.sizes(batch_size=batch_size, num_slots=num_slots),
-        sampler=SAMPLERS.build(args.sampler or "proportional") if is_drawn else None,
+        sizes,
+        sampler=sampler,
         tasks_per_step=args.tasks_per_step,  # type: ignore[arg-type]  # checked to be one of both
         stopping=args.stopping,
         accumulation=args.gradient_accumulation_steps,
@@ -49,6 +53,9 @@ class Mixture:
         sampler: Entry of the sampler; ``None`` where nothing is drawn.
         stopping: When an epoch of ``"all"`` ends.
         sources: Rows of each source, and of one draw over all ranks and micro-batches.
+        streams: Those sources that are streams.
+        stream_shuffle_rows: Rows of a stream's shard that are shuffled together; ``None`` where
+            nothing is streamed.
     """
 
     seed: int
@@ -56,28 +63,42 @@ class Mixture:
     sampler: Mapping[str, Any] | None
     stopping: str
     sources: Mapping[str, tuple[int, int]]
+    streams: Sequence[str] = ()
+    stream_shuffle_rows: int | None = None
 
     @classmethod
-    def of(cls, plan: StepPlan) -> "Mixture":
-        """Mixture of a plan."""
+    def of(cls, plan: StepPlan, stream_shuffle_rows: int | None = None) -> "Mixture":
+        """Mixture of a plan.
+
+        Args:
+            plan: The plan.
+            stream_shuffle_rows: Rows of a stream's shard that are shuffled together.
+        """
+        streams = [name for name, size in plan.sizes.items() if size.is_stream]
         return cls(
             seed=plan.seed,
             tasks_per_step=plan.tasks_per_step,
             sampler=None if plan.sampler is None else SAMPLERS.to_config(plan.sampler),
             stopping=plan.stopping,
             sources={name: (size.num_rows, size.batch_size) for name, size in plan.sizes.items()},
+            streams=streams,
+            stream_shuffle_rows=stream_shuffle_rows if streams else None,
         )
 
-    def save(self, folder: Path) -> None:
-        """Writes ``mixture.json`` into a checkpoint."""
-        (folder / MIXTURE_FILE).write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON gives them back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
-    def differences(self, folder: Path) -> list[str]:
-        """What is another now than in a checkpoint, in words; none if the order is the same."""
-        saved = json.loads((folder / MIXTURE_FILE).read_text(encoding="utf-8"))
-        current = json.loads(json.dumps(asdict(self)))
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """What is another now than in a checkpoint, in words; none if the order is the same.
+
+        Args:
+            saved: What ``to_dict`` gave when the checkpoint was saved.
+        """
+        current = self.to_dict()
         return [
             f"`{name}` was {saved.get(name)} and is {current[name]}"
-            for name in (field.name for field in fields(self))
+            for name in current
             if saved.get(name) != current[name]
         ]

@@ -10,14 +10,11 @@ from torch import nn
 
 from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.training.activations import largest_forwards, saved_bytes
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
 
-__all__ = ["Memory", "Plan", "SourcePlan", "TaskPlan", "make_plan"]
-
-# Two values of float32.
-_OPTIMIZER_BYTES = 8
+__all__ = ["Plan", "SourcePlan", "TaskPlan", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -47,50 +44,19 @@ class SourcePlan:
 
     Attributes:
         name: Its name.
-        train_rows: Rows to train on.
-        test_rows: Rows to evaluate on.
+        train_rows: Rows to train on; ``None`` for a stream that does not say.
+        test_rows: Rows to evaluate on; likewise.
         batch_size: Rows of one batch on one device.
-        batches: Draws that one pass over the source takes.
+        batches: Draws that one pass over the source takes; ``None`` where rows are not counted.
         longest: Tokens of its longest row; ``None`` where rows are encoded when they are read.
     """
 
     name: str
-    train_rows: int
-    test_rows: int
+    train_rows: int | None
+    test_rows: int | None
     batch_size: int
-    batches: int
+    batches: int | None
     longest: int | None
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Estimate of the memory of one device during training, in bytes.
-
-    Their sum is ``parameters + gradients + optimizer + activations``:
-
-    - ``parameters``: every parameter in its own data type.
-    - ``gradients``: the same for those that are trained.
-    - ``optimizer``: two values in float32 for each trained parameter, as AdamW keeps them.
-    - ``activations``: what the backbone keeps of one forward for its backward, in the data type
-      of the parameters, for the batch that needs most: as many of its longest rows as a batch
-      has, or all batches of a step where they are merged. Counted by running the backbone on
-      the meta device, so that it holds for every architecture; ``None`` where it does not run
-      there. Attention counts as without a fused kernel, which keeps less.
-
-    Left out: activations of the heads, buffers of single operations, the copies that mixed
-    precision and gradient clipping make, savings by activation checkpointing, the batches
-    themselves, and what the device's libraries take for themselves.
-    """
-
-    parameters: int
-    gradients: int
-    optimizer: int
-    activations: int | None
-
-    @property
-    def total(self) -> int:
-        """The sum of all parts that are known."""
-        return self.parameters + self.gradients + self.optimizer + (self.activations or 0)
 
 
 @dataclass(frozen=True)
@@ -108,6 +74,9 @@ class Plan:
         epochs: Epochs of the run.
         steps: Optimizer steps of the run.
         forwards_per_step: Forward passes of one step on one device.
+        ranks: Processes that share each step.
+        strategy: How the model is spread over them.
+        rows_per_step: Rows of a step over all ranks and micro-batches, on average.
         parameters: Parameters of the model.
         trainable_parameters: Those that are trained.
         memory: Estimate of the memory of one device.
@@ -123,6 +92,9 @@ class Plan:
     epochs: float
     steps: int
     forwards_per_step: int
+    ranks: int
+    strategy: str
+    rows_per_step: float
     parameters: int
     trainable_parameters: int
     memory: Memory
@@ -168,9 +140,12 @@ def make_plan(
         epochs=steps / steps_per_epoch,
         steps=steps,
         forwards_per_step=args.gradient_accumulation_steps * forwards,
+        ranks=args.world_size,
+        strategy=strategy_name(args),
+        rows_per_step=mixed.rows_per_step,
         parameters=_count(model),
         trainable_parameters=_count(model, trainable=True),
-        memory=_memory(model, args, train),
+        memory=estimated_memory(model, args, train),
     )
 
 
@@ -200,7 +175,7 @@ def _source_plan(
         train_rows=source.num_rows,
         test_rows=test.sources[name].num_rows if test is not None else 0,
         batch_size=source.batch_size or batch_size,
-        batches=num_batches,
+        batches=None if source.num_rows is None else num_batches,
         longest=None if lengths is None else pc.max(lengths).as_py(),
     )
 
@@ -217,24 +192,4 @@ def _count(module: nn.Module, *, trainable: bool = False) -> int:
         parameter.numel()
         for parameter in module.parameters()
         if parameter.requires_grad or not trainable
-    )
-
-
-def _memory(
-    model: MultiTaskModel, args: MultiTaskTrainingArguments, train: SourceCollection
-) -> Memory:
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    forwards = largest_forwards(
-        train,
-        args.train_batch_size,
-        draws=None if args.tasks_per_step == "all" else int(args.tasks_per_step),
-        merged=args.batches == "merged",
-    )
-    activations = [saved_bytes(model, inputs) for inputs in forwards]
-    known = [size for size in activations if size is not None]
-    return Memory(
-        parameters=sum(parameter.nbytes for parameter in model.parameters()),
-        gradients=sum(parameter.nbytes for parameter in trained),
-        optimizer=sum(_OPTIMIZER_BYTES * parameter.numel() for parameter in trained),
-        activations=max(known) if len(known) == len(activations) else None,
     )

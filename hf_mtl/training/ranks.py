@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 __all__ = ["Ranks"]
 
@@ -50,6 +51,14 @@ class Ranks:
         values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value, group=_host_group())
         return values
+
+    def copy_from_first(self, tensor: Tensor) -> None:
+        """Overwrites a tensor with what the first rank has in it."""
+        if self.world_size == 1:
+            return
+        values = tensor.detach().cpu()
+        dist.broadcast(values, src=0, group=_host_group())
+        tensor.copy_(values)
 
 
 @functools.cache

@@ -2,42 +2,85 @@
 """The Trainer of transformers with checkpoints that are whole, and runs that go on exactly."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import Trainer
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.checkpoint import check_complete, check_start
+from hf_mtl.training.checkpoints.fitting import check_complete
+from hf_mtl.training.checkpoints.optimizer_state import (
+    load_whole_state,
+    loading_by_name,
+    parameter_names,
+)
+from hf_mtl.training.checkpoints.preemption import outlive_sigterm, preemption_of
+from hf_mtl.training.checkpoints.resuming import CurrentRun, changed_tasks, start_folder
+from hf_mtl.training.checkpoints.run_state import REPLICATED, RunState
+from hf_mtl.training.checkpoints.saving import Saving
+from hf_mtl.training.checkpoints.staging import StagedCheckpoint, rotate
+from hf_mtl.training.checkpoints.stateful import Stateful, load_parts, merged_states
 from hf_mtl.training.mixture import Mixture
 from hf_mtl.training.ranks import Ranks
 
 __all__ = ["ResumableTrainer"]
 
+_WHOLE_STATE_FILE = "optimizer.bin"  # FSDP's, unless every rank saves its own shards
+_SCHEDULER_FILE = "scheduler.pt"
+
 
 class ResumableTrainer(Trainer):
     """Saves and loads a run.
 
-    ==========================  ==============================================  =================
-    hook                        why                                             done by
-    ==========================  ==============================================  =================
-    ``train``                   no run is overwritten by chance                 ``checkpoint``
-    ``_save_checkpoint``        says which data order it belongs to             ``mixture``
-    ``_load_from_checkpoint``   a partial load is refused                       ``checkpoint``
-    ``_load_best_model``        a partial load is refused                       ``checkpoint``
-    ==========================  ==============================================  =================
+    ===============================  =========================================  =================
+    hook                             why                                        done by
+    ===============================  =========================================  =================
+    ``train``                        no run is overwritten by chance; the last  ``resuming``,
+                                     whole checkpoint is found; SIGTERM         ``preemption``
+    ``_save_checkpoint``             all or nothing, with our own state         ``saving``
+    ``save_model``                   a failure on one rank ends all of them     ``saving``
+    ``_get_output_dir``              files go to the staging folder first       ``staging``
+    ``_push_from_checkpoint``        what is pushed is in its place             ``Trainer``
+    ``_load_from_checkpoint``        a partial load is refused                  ``fitting``
+    ``_load_best_model``             a partial load is refused                  ``fitting``
+    ``_load_optimizer_and_...``      moments by name; state of other parts      ``optimizer_state``
+    ``_run_epoch``                   a run that was done takes no more steps;   ``preemption``
+                                     workers outlive SIGTERM
+    ===============================  =========================================  =================
     """
 
     args: MultiTaskTrainingArguments
     model: MultiTaskModel
     ranks: Ranks
+    _saving: Saving | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._preemption = preemption_of(self)
+
+    @property
+    @abstractmethod
+    def suite(self) -> TaskSuite:
+        """The tasks of the model."""
 
     @abstractmethod
     def _mixture(self) -> Mixture:
         """All that decides which rows come when."""
+
+    def _stateful_parts(self) -> Mapping[str, Stateful]:
+        """Whatever else has a state, by the name it has in ``multitask_state.json``.
+
+        Asked when a checkpoint is saved, and when one was loaded, after the data loader, model and
+        optimizer of the run are made and before its first step.
+        """
+        return {}
 
     def train(
         self,
@@ -48,31 +91,133 @@ class ResumableTrainer(Trainer):
         """Trains, from the start or from a checkpoint.
 
         Args:
-            resume_from_checkpoint: A checkpoint's folder, or ``True`` for the last one in
+            resume_from_checkpoint: A checkpoint's folder, or ``True`` for the last whole one in
                 ``output_dir``.
             trial: As in ``Trainer``.
             ignore_keys_for_eval: As in ``Trainer``.
 
         Raises:
+            Preempted: With ``enable_jit_checkpoint``, after SIGTERM, when the run is saved. The
+                process ends with code 75 unless it is caught.
+            SavingError: If a checkpoint cannot be saved.
             ValueError: If ``output_dir`` holds another run, or a checkpoint does not fit.
         """
         is_first_run = trial is None and self.state.global_step == 0
         if resume_from_checkpoint or is_first_run:
-            check_start(self.args, resume_from_checkpoint, self._mixture)
-        return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+            resume_from_checkpoint = start_folder(
+                self.args, resume_from_checkpoint, self._current_run(), self.ranks
+            )
+        with self._preemption.listening() if self._preemption else nullcontext():
+            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    # Saving
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        staged = StagedCheckpoint(Path(self._get_output_dir(trial)), self.state.global_step)
+        run_state = self._run_state()
+        saving = self._saving = Saving(
+            staged,
+            self.ranks,
+            is_saver=self.args.should_save,
+            is_sharded=self._strategy != REPLICATED,
+        )
+        try:
+            with saving.publishing(run_state):
+                super()._save_checkpoint(model, trial)
+                saving.complete(self.state)
+        finally:
+            self._saving = None
+        self._after_saving(staged)
+
+    def _after_saving(self, staged: StagedCheckpoint) -> None:
+        if self.args.push_to_hub:
+            self._push_from_checkpoint(str(staged.place))
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial))
-            self._mixture().save(folder / f"checkpoint-{self.state.global_step}")
+            best = self.state.best_model_checkpoint
+            keep = [] if best is None else [Path(best)]
+            limit = self.args.save_total_limit
+            rotate(staged.run_folder, limit, last=staged.step, keep=keep)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As in ``Trainer``."""
+        saving = self._saving if _internal_call else None
+        with nullcontext() if saving is None else saving.same_outcome():
+            super().save_model(output_dir, _internal_call)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        if self._saving is not None:
+            return str(self._saving.staged.root)
+        return str(super()._get_output_dir(trial))
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        if self._saving is None:
+            super()._push_from_checkpoint(checkpoint_folder)
+
+    def _run_state(self) -> RunState:
+        names = [] if self.is_deepspeed_enabled else self._parameter_names()
+        return RunState(
+            mixture=self._mixture().to_dict(),
+            step=self.state.global_step,
+            tasks=list(self.suite),
+            parameter_names=names,
+            world_size=self.args.world_size,
+            strategy=self._strategy,
+            parts=merged_states(self._stateful_parts(), self.ranks),
+        )
+
+    def _parameter_names(self) -> list[list[str]]:
+        return parameter_names(self.model, self.optimizer)
+
+    @property
+    def _strategy(self) -> str:
+        if self.is_deepspeed_enabled:
+            return "deepspeed"
+        return "fsdp" if self.is_fsdp_enabled else REPLICATED
+
+    def _current_run(self) -> CurrentRun:
+        return CurrentRun(self._mixture, list(self.suite), self.args.world_size, self._strategy)
+
+    # Loading
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        check_complete(resume_from_checkpoint, self.model if model is None else model)
+        changed = changed_tasks(RunState.read(Path(resume_from_checkpoint)), list(self.suite))
+        model = self.model if model is None else model
+        check_complete(resume_from_checkpoint, model, changed_tasks=changed)
         super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_best_model(self) -> None:
         check_complete(str(self.state.best_model_checkpoint), self.model)
         super()._load_best_model()
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        saved = RunState.read(Path(checkpoint))
+        current = [] if self.is_deepspeed_enabled else self._parameter_names()
+        whole = Path(checkpoint) / _WHOLE_STATE_FILE
+        if self.is_fsdp_enabled and whole.is_file():
+            scheduler: Any = self.lr_scheduler
+            scheduler.load_state_dict(_read(Path(checkpoint) / _SCHEDULER_FILE))
+            load_whole_state(self.optimizer, _read(whole), current)
+        else:
+            with loading_by_name(self.optimizer, saved.parameter_names, current):
+                super()._load_optimizer_and_scheduler(checkpoint)
+        parts = self._stateful_parts()
+        if self.args.ignore_data_skip:
+            parts = {name: part for name, part in parts.items() if name in saved.parts}
+        load_parts(parts, saved.parts, checkpoint)
+
+    def _run_epoch(self, *args: Any, **settings: Any) -> Any:
+        # Upstream would take one step more than `max_steps` when it resumes where a run was done.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return None
+        if self._preemption is not None:
+            settings["train_dataloader"].worker_init_fn = outlive_sigterm
+        return super()._run_epoch(*args, **settings)
+
+
+def _read(file: Path) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)

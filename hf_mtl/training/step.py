@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One optimizer step: what each loss is divided by, and how losses become one number.
 
-The loss of a task is the mean over its labelled elements of the whole step, and the total is the
-weighted mean over the tasks that have any. Both denominators are known before the first backward
-pass, so every forward can be followed by its own backward, and only one graph is alive at a time.
+The loss of a task is the mean over its labelled elements of the whole step, over micro-batches and
+ranks, and the total is the weighted mean over the tasks that have any. Both denominators are known
+before the first backward pass, so every forward can be followed by its own backward, and only one
+graph is alive at a time. All ranks run the same forwards with the same heads.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 
 from hf_mtl.tasks import num_labelled
+from hf_mtl.training.ranks import Ranks
 
-__all__ = ["StepScale", "check_some_label", "present_labels", "step_scale", "total_loss"]
+__all__ = ["Step", "StepScale", "check_some_label", "plan_step", "total_loss"]
 
 
 @dataclass(frozen=True)
@@ -31,58 +33,89 @@ class StepScale:
     weights: Mapping[str, float]
 
 
-def step_scale(
-    micro_batches: Iterable[Mapping[str, Any]], weights: Mapping[str, float]
-) -> StepScale:
-    """Denominators of a step.
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step of this rank.
+
+    Attributes:
+        forwards: Its forwards, as ``hf_mtl.data`` makes them, with labels only of tasks that some
+            rank has a label for. On every rank as many, for the same tasks in the same order.
+        scale: What is known of it before the first of them.
+    """
+
+    forwards: Sequence[Mapping[str, Any]]
+    scale: StepScale
+
+    def without(self, tasks: Iterable[str], weights: Mapping[str, float]) -> "Step":
+        """The step without some tasks, as if they had no label.
+
+        Args:
+            tasks: Those that are left out.
+            weights: Weight of each task, averaging 1 over the suite.
+        """
+        left = {task: n for task, n in self.scale.num_labelled.items() if task not in set(tasks)}
+        forwards = [_with_labels_of(forward, left) for forward in self.forwards]
+        return Step([each for each in forwards if each["labels"]], _scale(left, weights))
+
+
+def plan_step(
+    micro_batches: Iterable[Mapping[str, Any]], weights: Mapping[str, float], ranks: Ranks
+) -> Step:
+    """A step of its micro-batches, with denominators over all ranks.
 
     Args:
-        micro_batches: All micro-batches of the step.
+        micro_batches: All micro-batches of the step on this rank.
         weights: Weight of each task, averaging 1 over the suite.
+        ranks: The ranks of the run.
 
     Returns:
-        The labelled elements of each task, and weights divided by the number of tasks that have
-        any: with ``S`` tasks present, a task of weight 1 has a share of ``1 / S``. A task of weight
-        0 is absent: its head is not to be moved, by momentum or weight decay either.
+        Forwards that have something to learn on some rank; the labelled elements of each task, and
+        weights divided by the number of tasks that have any: with ``S`` tasks present, a task of
+        weight 1 has a share of ``1 / S``. A task of weight 0 is absent: its head is not to be
+        moved, by momentum or weight decay either.
     """
-    counts: dict[str, int] = {}
-    for micro_batch in micro_batches:
-        for forward in micro_batch["forwards"]:
-            for task, labels in forward["labels"].items():
-                counts[task] = counts.get(task, 0) + num_labelled(labels)
-    present = {task: count for task, count in counts.items() if count and weights[task]}
-    return StepScale(present, {task: weights[task] / len(present) for task in present})
+    forwards = [forward for batch in micro_batches for forward in batch["forwards"]]
+    own = [num_labelled(labels) for forward in forwards for labels in forward["labels"].values()]
+    counts = iter(ranks.sum(own))
+    totals: dict[str, int] = {}
+    kept = []
+    for forward in forwards:
+        by_task = {task: int(next(counts)) for task in forward["labels"]}
+        present = {task for task, count in by_task.items() if count and weights[task]}
+        for task in present:
+            totals[task] = totals.get(task, 0) + by_task[task]
+        if present:
+            kept.append(_with_labels_of(forward, present))
+    # In the order of the suite, so that every rank adds up in the same order.
+    num = {task: totals[task] for task in weights if task in totals}
+    return Step(kept, _scale(num, weights))
 
 
-def check_some_label(scale: StepScale, step: int) -> None:
+def check_some_label(step: Step, number: int) -> None:
     """Raises ``ValueError`` if a step has no label at all, which a gradient scaler cannot bear."""
-    if not scale.num_labelled:
+    if not step.forwards:
         raise ValueError(
             f"`fp16` must have a label in every step, because its scaler cannot pass over a step, "
-            f"but step {step} has none. Use `bf16`, draw more in a step with `tasks_per_step`, or "
-            f"remove rows without labels."
+            f"but step {number} has none. Use `bf16`, draw more in a step with `tasks_per_step`, "
+            f"or remove rows without labels."
         )
-
-
-def present_labels(forward: Mapping[str, Any], scale: StepScale) -> dict[str, Tensor]:
-    """Labels of one forward that give a loss; empty if the forward has nothing to learn.
-
-    Args:
-        forward: The forward.
-        scale: What is known of its step.
-    """
-    return {
-        task: labels
-        for task, labels in forward["labels"].items()
-        if task in scale.weights and num_labelled(labels)
-    }
 
 
 def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
     """Weighted sum of the losses of one forward: a scalar.
 
     Args:
-        losses: Loss of each task that has a label in this forward.
+        losses: Loss of each task of this forward.
         weights: Share of each task in the total.
     """
     return torch.stack([losses[task] * weights[task] for task in losses]).sum()
+
+
+def _scale(num: Mapping[str, int], weights: Mapping[str, float]) -> StepScale:
+    return StepScale(num, {task: weights[task] / len(num) for task in num})
+
+
+def _with_labels_of(forward: Mapping[str, Any], tasks: Iterable[str]) -> Mapping[str, Any]:
+    """A forward with the labels of some tasks only, in the order that they have there."""
+    labels = {task: each for task, each in forward["labels"].items() if task in set(tasks)}
+    return {**forward, "labels": labels}

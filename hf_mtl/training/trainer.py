@@ -1,67 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Trainer of transformers, for several tasks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback
-from transformers.trainer_utils import EvalLoopOutput, PredictionOutput
 
-from hf_mtl.data import (
-    SourceCollection,
-    StepPlan,
-    eval_dataloader,
-    train_dataloader,
-)
+from hf_mtl.data import SourceCollection, StepPlan, StreamPositions, train_dataloader
 from hf_mtl.evaluation import ResultRow
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.card import write_card
-from hf_mtl.training.checks import (
-    check_construction,
-    set_best_metric_direction,
-)
-from hf_mtl.training.evaluation import ComputeMetrics, evaluate_tasks
-from hf_mtl.training.loading import Datasets, loader_settings, prepared
-from hf_mtl.training.loss_log import LossLog
+from hf_mtl.training.checkpoints import Stateful
+from hf_mtl.training.checks import check_construction, set_best_metric_direction
+from hf_mtl.training.evaluating import EvaluatingTrainer
+from hf_mtl.training.evaluation import ComputeMetrics
+from hf_mtl.training.faults import lost_rank_named, lost_worker_named, out_of_memory_named
+from hf_mtl.training.loading import Datasets, loader_settings
+from hf_mtl.training.loss_log import LossLog, added
 from hf_mtl.training.mixture import Mixture, step_plan
 from hf_mtl.training.model_init import then, with_label_names
+from hf_mtl.training.nonfinite import NonFiniteLoss, check_finite, tasks_to_skip
 from hf_mtl.training.ranks import Ranks
-from hf_mtl.training.resumable import ResumableTrainer
-from hf_mtl.training.step import StepScale, check_some_label, present_labels, step_scale, total_loss
+from hf_mtl.training.step import Step, check_some_label, plan_step, total_loss
+from hf_mtl.training.strategies import strategy_of
 
 __all__ = ["MultiTaskTrainer"]
 
 
-class MultiTaskTrainer(ResumableTrainer):
+class MultiTaskTrainer(EvaluatingTrainer):
     """Trains one model on several tasks, and reports each of them.
 
     Everything a user of ``Trainer`` knows works as there. What is overridden, and why (what
-    concerns checkpoints stands in ``ResumableTrainer``):
+    concerns checkpoints and evaluation stands in the two classes that it is built on):
 
     ==========================  ==============================================  =================
     hook                        why                                             done by
     ==========================  ==============================================  =================
     ``get_train_dataloader``    draws of several sources, in an order that is   ``data``
                                 a pure function of seed and epoch
-    ``get_eval_dataloader``     all sources in one loader                       ``data``
-    ``get_test_dataloader``     the same                                        ``data``
     ``get_total_...``           a step has batches of several sources           ``data``
     ``get_batch_samples``       denominators of the whole step                  ``step``
-    ``training_step``           one backward for each forward                   ``Trainer``
+    ``training_step``           one backward for each forward; losses that are  ``nonfinite``
+                                not finite
     ``compute_loss``            one loss a task, then one number                ``step``
-    ``evaluate``, ``predict``   raw data sets, keyed by source                  ``data``
-    ``evaluation_loop``         metrics of each task                            ``evaluation``
     ``log``                     the loss of each task                           ``loss_log``
     ``floating_point_ops``      batches of several forwards                     ``Trainer``
-    ``create_model_card``       a card with every task                          ``hub``
     ``num_examples``            rows of an epoch, repeated ones included        ``data``
-    ``_run_epoch``              the sampler learns the epoch on resume, too     ``data``
+    ``create_optimizer``        heads of absent tasks keep still                ``strategies``
+    ``_wrap_model``             no gradient is awaited from absent heads        ``strategies``
+    ``_run_epoch``              the plan learns epoch and position on resume,   ``data``,
+                                lost workers and ranks are named                ``faults``
     ==========================  ==============================================  =================
 
     Args:
@@ -107,6 +100,8 @@ class MultiTaskTrainer(ResumableTrainer):
         self._task_metrics = dict(compute_metrics or {})
         self._loss_log = LossLog()
         self._results: list[ResultRow] = []
+        self._stream_positions = StreamPositions()
+        self.ranks = Ranks(args.world_size, args.process_index)
 
         def complete(built: MultiTaskModel) -> MultiTaskModel:
             if processing_class is not None:
@@ -123,19 +118,13 @@ class MultiTaskTrainer(ResumableTrainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
-        self.ranks = Ranks(args.world_size, args.process_index)
+        self.strategy = strategy_of(self.accelerator, args, self.ranks)
         check_construction(args, self.suite, self._task_metrics)
         self.processing_class = self.processing_class or self.model.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
         self.eval_dataset = self._prepared(eval_dataset, "eval")
         evaluated = self.suite if self.eval_dataset is None else self.eval_dataset.suite
         set_best_metric_direction(args, evaluated, self._task_metrics)
-
-    @property
-    def suite(self) -> TaskSuite:
-        """The tasks of the model."""
-        suite: TaskSuite = self.accelerator.unwrap_model(self.model).suite
-        return suite
 
     # Data
 
@@ -168,53 +157,96 @@ class MultiTaskTrainer(ResumableTrainer):
     def _step_plan(self, collection: SourceCollection) -> StepPlan:
         return step_plan(collection, self.args, self._train_batch_size)
 
-    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
-        """Loader of all rows of all sources, in order."""
-        datasets = self.eval_dataset if eval_dataset is None else eval_dataset
-        collection = self._prepared(datasets, "eval")
-        if collection is None:
-            raise ValueError("`eval_dataset` must be given to evaluate, but got None.")
-        return eval_dataloader(
-            collection,
-            batch_size=self.args.eval_batch_size,
-            **loader_settings(self.args),
-        )
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """The optimizer, as the strategy needs it."""
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if is_new:
+            self.strategy.share_out(optimizer, self.model)
+        return optimizer
 
-    def get_test_dataloader(self, test_dataset: Any) -> DataLoader[Any]:
-        """Loader of all rows of all sources, in order."""
-        return self.get_eval_dataloader(self._prepared(test_dataset, "test"))
-
-    def _prepared(self, datasets: Any, split: str) -> SourceCollection | None:
-        return prepared(datasets, self.model, self.processing_class, split)
+    def _wrap_model(self, model: nn.Module, training: bool = True, dataloader: Any = None) -> Any:
+        wrapped = super()._wrap_model(model, training, dataloader)
+        return self.strategy.wrapped(wrapped) if training else wrapped
 
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:
         # Upstream sets the epoch after it has wrapped the loader to skip to the position of a
         # checkpoint, where the call no longer reaches the sampler.
-        settings["train_dataloader"].batch_sampler.set_epoch(settings["epoch"])
-        return super()._run_epoch(*args, **settings)
+        plan = settings["train_dataloader"].batch_sampler
+        skipped = self._skipped_micro_batches(settings) // plan.accumulation
+        plan.set_epoch(settings["epoch"], first_step=skipped)
+        self._start_streams(settings, plan.seed)
+        with (
+            lost_rank_named(lambda: self.state.global_step + 1),
+            lost_worker_named(self.args.dataloader_num_workers),
+        ):
+            return super()._run_epoch(*args, **settings)
+
+    def _start_streams(self, settings: Mapping[str, Any], seed: int) -> None:
+        is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip
+        if not is_resumed and settings["epoch"] == settings["epochs_trained"]:
+            self._stream_positions.load_state_dict({})  # of another run of this trainer
+        settings["train_dataloader"].dataset.start_streams(
+            seed=seed,
+            shuffle_rows=self.args.stream_shuffle_rows,
+            positions=self._stream_positions,
+        )
+
+    def _stateful_parts(self) -> Mapping[str, Stateful]:
+        parts = super()._stateful_parts()
+        has_streams = bool(self._mixture().streams)
+        return {**parts, "streams": self._stream_positions} if has_streams else parts
+
+    def _skipped_micro_batches(self, settings: Mapping[str, Any]) -> int:
+        is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip
+        if is_resumed and settings["epoch"] == settings["epochs_trained"]:
+            return int(settings["steps_trained_in_current_epoch"])
+        return 0
 
     # One step
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """Micro-batches of a step, and its ``StepScale``, which upstream hands on to our hooks."""
+        """Micro-batches of a step, and the ``Step``, which upstream hands on to our hooks."""
         micro_batches = list(islice(epoch_iterator, num_batches))
-        scale = step_scale(micro_batches, self.suite.weights)
+        for micro_batch in micro_batches:
+            self._stream_positions.add(micro_batch.get("positions", {}))
+        step = plan_step(micro_batches, self.suite.weights, self.ranks)
         if self.accelerator.scaler is not None:
-            check_some_label(scale, self.state.global_step + 1)
-        self._loss_log.start_step(scale.num_labelled)
-        return micro_batches, scale
+            check_some_label(step, self.state.global_step + 1)
+        return micro_batches, step
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
     ) -> Tensor:
-        """One backward for each forward of a micro-batch; the total over them, detached."""
+        """The whole step when the last of its micro-batches comes: its total, detached.
+
+        One backward for each forward. A loss that is not finite is found before the last one, so
+        that the step can be begun anew without its task.
+        """
+        step: Step = num_items_in_batch
+        while self.accelerator.sync_gradients and step.forwards:
+            try:
+                return self._run(model, step)
+            except NonFiniteLoss as found:
+                self.strategy.take_back(model)
+                step = self._without_nonfinite(step, found)
+        return torch.zeros((), device=self.args.device)
+
+    def _run(self, model: nn.Module, step: Step) -> Tensor:
         total = torch.zeros((), device=self.args.device)
-        for forward in inputs["forwards"]:
-            if labels := present_labels(forward, num_items_in_batch):
-                own = {**forward, "labels": labels}
-                total += super().training_step(model, own, num_items_in_batch)
+        self._losses: dict[str, Tensor] = {}
+        tasks = step.scale.weights
+        for index, forward in enumerate(step.forwards):
+            self._is_last = index == len(step.forwards) - 1
+            with (
+                out_of_memory_named(forward["labels"], forward["inputs"]),
+                self.strategy.during_forward(model, tasks, is_last=self._is_last),
+            ):
+                total += super().training_step(model, dict(forward), cast("Any", step))
+        self.strategy.after_step(self.model, tasks)
+        self._loss_log.add_step(self._losses)
         return total
 
     def compute_loss(
@@ -224,17 +256,29 @@ class MultiTaskTrainer(ResumableTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Share of one forward in the total of the step."""
-        scale: StepScale = num_items_in_batch
+        """Share of one forward in the total of the step, times the number of ranks.
+
+        Every strategy averages gradients over ranks, while the shares of the ranks add up.
+        """
+        scale = cast("Step", num_items_in_batch).scale
         outputs = model(
             **inputs["inputs"],
             labels=inputs["labels"],
             rows=inputs["rows"],
             denominators=scale.num_labelled,
         )
-        self._loss_log.add(outputs.losses)
-        total = total_loss(outputs.losses, scale.weights)
+        self._losses = added(self._losses, outputs.losses)
+        if self._is_last:
+            check_finite(self._losses, self.ranks)
+        total = total_loss(outputs.losses, scale.weights) * self.ranks.world_size
         return (total, outputs) if return_outputs else total
+
+    def _without_nonfinite(self, step: Step, found: NonFiniteLoss) -> Step:
+        self._loss_log.add_skipped(found.tasks)
+        present = list(step.scale.weights)
+        number = self.state.global_step + 1
+        skipped = tasks_to_skip(found, present, self.args.on_nonfinite, number)
+        return step.without(skipped, self.suite.weights)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Estimate for all forwards of a micro-batch, as upstream makes it for one."""
@@ -246,103 +290,9 @@ class MultiTaskTrainer(ResumableTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the loss of each task beside the total."""
         if "loss" in logs:
-            logs |= {f"loss/{task}": loss for task, loss in self._loss_log.pop().items()}
+            logs |= self._loss_log.pop(self.ranks)
         super().log(logs, start_time)
 
-    # Evaluation
-
-    def evaluate(
-        self,
-        eval_dataset: Any = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> dict[str, float]:
-        """Metrics of every task: ``eval_{task}_{metric}``, ``eval_loss`` and ``eval_mean``.
-
-        Args:
-            eval_dataset: A data set for each source, or for some: then only their tasks are
-                measured. ``None``: those given at construction.
-            ignore_keys: Not used; here for the signature of ``Trainer``.
-            metric_key_prefix: Prefix of the keys in place of ``eval``.
-        """
-        prepared = self._prepared(eval_dataset, "eval")
-        return super().evaluate(prepared, ignore_keys, metric_key_prefix)
-
-    def predict(
-        self,
-        test_dataset: Any,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "test",
-    ) -> PredictionOutput:
-        """Predictions and references by task, and metrics as ``evaluate`` gives them.
-
-        Only rows with a label for a task are among its predictions; ``model.predict`` answers
-        any input.
-
-        Args:
-            test_dataset: A data set for each source, or for some.
-            ignore_keys: Not used; here for the signature of ``Trainer``.
-            metric_key_prefix: Prefix of the keys.
-        """
-        prepared: Any = self._prepared(test_dataset, "test")
-        return super().predict(prepared, ignore_keys, metric_key_prefix)
-
-    def evaluation_loop(
-        self,
-        dataloader: DataLoader[Any],
-        description: str,
-        prediction_loss_only: bool | None = None,
-        ignore_keys: list[str] | None = None,
-        metric_key_prefix: str = "eval",
-    ) -> EvalLoopOutput:
-        """One pass over all sources; every task is measured by its own metrics."""
-        del description, prediction_loss_only, ignore_keys
-        self.callback_handler.eval_dataloader = dataloader
-        output, self._results = evaluate_tasks(
-            self.model,
-            self._on_device(dataloader),
-            self._task_metrics,
-            prefix=metric_key_prefix,
-            forward_context=self.accelerator.autocast,
-        )
-        dataset: Any = dataloader.dataset
-        return output._replace(num_samples=len(dataset))
-
-    def _on_device(self, dataloader: DataLoader[Any]) -> Iterator[Any]:
-        for micro_batch in dataloader:
-            yield self._prepare_inputs(micro_batch)
-            self.control = self.callback_handler.on_prediction_step(
-                self.args, self.state, self.control
-            )
-
-    # Card
-
-    def create_model_card(  # type: ignore[override]  # tasks and data sets are known here
-        self,
-        *,
-        license: str | None = None,
-        tags: str | Sequence[str] | None = None,
-        model_name: str | None = None,
-    ) -> None:
-        """Writes ``README.md`` into ``output_dir``: the tasks, and the last evaluation of each.
-
-        Args:
-            license: Licence of the weights, as the Hub spells it, such as ``"apache-2.0"``.
-            tags: More tags for the Hub.
-            model_name: Name of the model. ``None``: that of the Hub, or of the folder.
-        """
-        if not self.is_world_process_zero():
-            return
-        write_card(
-            self.model,
-            self.args,
-            self._results,
-            self._prepared(self.train_dataset, "train"),
-            license_name=license,
-            tags=[tags] if isinstance(tags, str) else tags or (),
-            model_name=model_name,
-            hub_name=self.hub_model_id,
-        )
-
     def _mixture(self) -> Mixture:
-        return Mixture.of(self._step_plan(self._train_collection()))
+        plan = self._step_plan(self._train_collection())
+        return Mixture.of(plan, self.args.stream_shuffle_rows)

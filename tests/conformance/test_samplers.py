@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from hf_mtl.data import SAMPLERS, Draw, RoundRobinSampler, SourceSize, StepPlan, TaskSampler
+from hf_mtl.data import (
+    SAMPLERS,
+    Draw,
+    RoundRobinSampler,
+    SourceSize,
+    StepPlan,
+    TaskSampler,
+    TemperatureSampler,
+)
 
 # One source, unequal ones in both orders, unequal batches, sources smaller than their batch.
 SIZES = [
@@ -113,6 +121,24 @@ def test_examples_come_at_the_declared_rates_whatever_the_batch_sizes(sampler, s
     assert_rates_hold(sampler, sizes)
 
 
+def assert_does_without_the_length_of_a_stream(
+    sampler: TaskSampler, sizes: Sequence[SourceSize]
+) -> None:
+    """The draws are the same whatever number stands for the length of a stream beside others."""
+    short, long = (
+        drawn(sampler, [SourceSize(num_rows, 4, is_stream=True), *sizes])[:100]
+        for num_rows in (4_000, 40_000)
+    )
+    assert short == long
+
+
+@over_samplers
+@over_sizes
+def test_a_sampler_needs_the_sizes_of_sources_or_does_without(sampler, sizes):
+    if not sampler.needs_sizes:
+        assert_does_without_the_length_of_a_stream(sampler, sizes)
+
+
 @over_samplers
 def test_a_config_builds_an_equal_sampler(sampler):
     assert SAMPLERS.build(SAMPLERS.to_config(sampler)) == sampler
@@ -173,6 +199,7 @@ class OutOfRange(OneTooFew):
         (assert_in_range, OutOfRange()),
         (assert_reproducible, GlobalRandomness()),
         (assert_rates_hold, DrawsInsteadOfExamples()),
+        (assert_does_without_the_length_of_a_stream, TemperatureSampler()),
     ],
 )
 def test_the_law_catches_a_faulty_sampler(assert_law, faulty):

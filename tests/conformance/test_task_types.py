@@ -87,6 +87,7 @@ def test_missing_labels_are_not_counted(task_type):
     words = RowWords([["w"]] * 3, [[0]] * 3)
     encoded = kind.encode(LabelColumn(values, "t", names, words=words))
     assert num_labelled(kind.collate(encoded, 1, "right")) == 1
+    assert num_labelled(kind.collate(kind.missing(encoded), 1, "right")) == 0
 
 
 def test_answers_are_one_a_row(task_type):

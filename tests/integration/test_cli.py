@@ -4,6 +4,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -251,6 +252,24 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
     }
 
 
+def test_the_plan_says_how_many_rows_a_step_has_and_on_how_many_ranks(recipe):
+    shown = run("train", recipe, "--dry-run")
+    # 12 and 10 rows, 3 steps of up to 4 of each; names start again for their third draw
+    assert "Rows a step" in shown.stdout
+    assert " on one process" in shown.stdout
+    plan = json.loads(run("train", recipe, "--dry-run", "--json").stdout)
+    assert (plan["ranks"], plan["strategy"]) == (1, "one process")
+
+
+def test_memory_that_will_not_do_is_said_before_training(recipe, monkeypatch):
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    shown = run("train", recipe, "--dry-run")
+    assert shown.exit_code == 0, shown.stderr
+    assert "Warning: Training will most likely run out of memory" in plain(shown.stdout)
+
+
 def test_a_run_is_resumed_or_replaced_when_asked(recipe, tmp_path):
     saving = ["training.save_strategy=epoch", "--json"]
     first = run("train", recipe, *saving)
@@ -334,7 +353,7 @@ def test_the_version_is_shown():
     assert run("--version").stdout.strip() == hf_mtl.__version__
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "card"])
+@pytest.mark.parametrize("command", ["train", "launch", "evaluate", "predict", "card", "prepare"])
 def test_every_command_explains_itself(command):
     shown = run(command, "--help")
     assert shown.exit_code == 0

@@ -22,7 +22,7 @@ from typing import Any
 
 __all__ = ["Outcome", "RankError", "run_ranks", "start_ranks"]
 
-_PRELOADED = ["toy_runs"]
+_PRELOADED = ["strategy_checks", "strategy_runs", "toy_runs"]
 
 
 class RankError(AssertionError):
@@ -129,6 +129,8 @@ def _rank_main(
 ) -> None:
     os.environ.update(env)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Workers of data loaders are forked, as usual, and not asked from another server.
+    multiprocessing.set_start_method("fork", force=True)
     import torch
 
     torch.set_num_threads(1)

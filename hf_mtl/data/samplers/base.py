@@ -4,6 +4,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -21,6 +22,8 @@ class SourceSize:
         num_rows: Rows of the source.
         batch_size: Rows of one draw, over all ranks and micro-batches. The last draw of a pass
             takes what is left.
+        is_stream: Whether the source is a stream: its rows are positions that are counted on
+            without end, and ``num_rows`` only says how long an epoch is.
 
     Raises:
         TypeError: If one of them is no whole number.
@@ -33,6 +36,7 @@ class SourceSize:
 
     num_rows: int
     batch_size: int
+    is_stream: bool = False
 
     def __post_init__(self) -> None:
         check_positive("num_rows", self.num_rows, whole=True)
@@ -63,7 +67,13 @@ class TaskSampler(ABC):
 
     A sampler knows sources by their position only, and holds no state: its draws are a function
     of the sizes and of the generator. Which rows a draw takes is the step plan's business.
+
+    Attributes:
+        needs_sizes: Whether the rates depend on how large the sources are, so that a stream of
+            unknown length cannot be among them.
     """
+
+    needs_sizes: ClassVar[bool] = True
 
     @abstractmethod
     def num_draws(self, sizes: Sequence[SourceSize]) -> int:

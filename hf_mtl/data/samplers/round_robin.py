@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import final
+from typing import ClassVar, final
 
 import torch
 
@@ -38,6 +38,8 @@ class RoundRobinSampler(TaskSampler):
         The rules are those of ``datasets.interleave_datasets`` without probabilities, with
         batches in place of rows.
     """
+
+    needs_sizes: ClassVar[bool] = False
 
     stopping: str = "all_exhausted"
 

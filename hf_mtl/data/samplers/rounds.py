@@ -35,8 +35,8 @@ def draws_in_rounds(sizes: Sequence[SourceSize], stopping: str) -> list[int]:
     return [num_rounds(sizes, stopping)] * len(sizes)
 
 
-def rounds(sizes: Sequence[SourceSize], stopping: str) -> Iterator[list[int]]:
-    """Positions of the sources of each round; never an empty round.
+def rounds(sizes: Sequence[SourceSize], stopping: str, *, start: int = 0) -> Iterator[list[int]]:
+    """Positions of the sources of each round from ``start`` on; never an empty round.
 
     Example:
         >>> sizes = [SourceSize(num_rows=1, batch_size=1), SourceSize(num_rows=2, batch_size=1)]
@@ -46,5 +46,5 @@ def rounds(sizes: Sequence[SourceSize], stopping: str) -> Iterator[list[int]]:
         [[0, 1], [1]]
     """
     draws = draws_in_rounds(sizes, stopping)
-    for round_index in range(num_rounds(sizes, stopping)):
+    for round_index in range(start, num_rounds(sizes, stopping)):
         yield [source for source, count in enumerate(draws) if round_index < count]

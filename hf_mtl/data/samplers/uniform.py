@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 
@@ -30,6 +30,8 @@ class UniformSampler(TaskSampler):
     Source:
         Raffel et al. 2020, JMLR 21(140), section 3.5.2 (equal mixing).
     """
+
+    needs_sizes: ClassVar[bool] = False
 
     def num_draws(self, sizes: Sequence[SourceSize]) -> int:
         return num_draws_at(self.rates(sizes), sizes, sum(size.num_rows for size in sizes))

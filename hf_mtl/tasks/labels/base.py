@@ -51,6 +51,14 @@ class LabelKind(ABC):
         """
 
     @abstractmethod
+    def missing(self, values: Sequence[Any]) -> list[Any]:
+        """What ``encode`` gives for rows without a label, in the form of the values replaced.
+
+        Args:
+            values: What ``encode`` gave, one entry a row.
+        """
+
+    @abstractmethod
     def num_outputs(self, names: Sequence[str]) -> int:
         """Width of the logits for a task with these label names: ``C`` classes, or 1."""
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
 from hf_mtl.tasks.labels.class_names import class_index, class_indices, distinct_names
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
-from hf_mtl.tasks.labels.missing import labelled_mask
+from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask
 
 __all__ = ["ClassLabel"]
 
@@ -35,6 +35,9 @@ class ClassLabel(LabelKind):
     def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
         del length, padding_side
         return torch.tensor(values, dtype=torch.long)
+
+    def missing(self, values: Sequence[Any]) -> list[int]:
+        return [IGNORE_INDEX] * len(values)
 
     def num_outputs(self, names: Sequence[str]) -> int:
         return len(names)

@@ -39,6 +39,9 @@ class Score(LabelKind):
         numbers = [math.nan if value is None else value for value in values]
         return torch.tensor(numbers, dtype=torch.float)
 
+    def missing(self, values: Sequence[Any]) -> list[float]:
+        return [math.nan] * len(values)
+
     def num_outputs(self, names: Sequence[str]) -> int:
         del names
         return 1

@@ -55,6 +55,9 @@ class TokenClass(LabelKind):
             row[start : start + len(value)] = torch.as_tensor(value, dtype=torch.long)
         return labels
 
+    def missing(self, values: Sequence[Any]) -> list[list[int]]:
+        return [[IGNORE_INDEX] * len(value) for value in values]
+
     def num_outputs(self, names: Sequence[str]) -> int:
         return len(names)
 

@@ -17,6 +17,7 @@ from hf_mtl.training.recipe.results import (
     results_of_training,
 )
 from hf_mtl.training.recipe.run import carry_out
+from hf_mtl.training.recipe.turns import load_data_in_turn
 
 __all__ = [
     "Recipe",
@@ -28,6 +29,7 @@ __all__ = [
     "carry_out",
     "describe_run",
     "load_data",
+    "load_data_in_turn",
     "plain_rows",
     "results_of_model",
     "results_of_training",

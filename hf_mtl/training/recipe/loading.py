@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets import IterableDataset
 from transformers import PreTrainedConfig
 from transformers.utils import logging
 
 from hf_mtl.data import (
+    SAMPLERS,
     PreparedSource,
     SourceCollection,
+    StreamSource,
     check_lengths,
     find_labels,
     max_positions,
@@ -62,7 +65,7 @@ class _Source:
     """One source that is right: its tasks with their label names, and its rows by their use."""
 
     suite: TaskSuite
-    rows: Mapping[str, PreparedSource]
+    rows: Mapping[str, PreparedSource | StreamSource]
     split_names: Mapping[str, str]
 
 
@@ -104,6 +107,7 @@ def load_data(
     data = _joined(suite, sources, processing_class)
     if config is not None:
         _check_backbone(recipe, config, data, sources, problems)
+        _check_lengths_known(recipe, data, problems)
         _warn_of_chosen_rows(recipe, sources)
     return data
 
@@ -129,12 +133,19 @@ def _load(
         "test": (splits.test_name, splits.test),
     }
     names = {use: name for use, (name, rows) in given.items() if name and rows is not None}
-    prepared: dict[str, PreparedSource] = {}
+    prepared: dict[str, PreparedSource | StreamSource] = {}
     for use, (_, rows) in given.items():
         if rows is None or processing_class is None:
             continue
         with problems.at(f"{entry.path}, split {names[use]!r}"):
-            collection = prepare(suite, {source: rows}, processing_class, split=names[use])
+            is_stream = isinstance(rows, IterableDataset)
+            collection = prepare(
+                suite,
+                {source: rows},
+                processing_class,
+                split="train" if is_stream else names[use],
+                num_rows={source: entry.num_rows} if is_stream and entry.num_rows else None,
+            )
             prepared[use] = collection.sources[source]
     return _Source(suite, prepared, names) if prepared.keys() == names.keys() else None
 
@@ -202,6 +213,20 @@ def _check_backbone(
                 with problems.at(place):
                     one = SourceCollection(data.suite, {source: rows}, data.processing_class)
                     check_lengths(one, limit)
+    problems.raise_if_any()
+
+
+def _check_lengths_known(recipe: Recipe, data: RecipeData, problems: Problems) -> None:
+    """Raises unless the run can do without the lengths of its streams."""
+    is_drawn = recipe.arguments.get("tasks_per_step", 1) != "all"
+    with problems.at("sources"):
+        data.train.sizes(
+            batch_size=1,
+            max_steps=int(recipe.arguments.get("max_steps", -1)),
+            sampler=SAMPLERS.build(recipe.arguments.get("sampler") or "proportional")
+            if is_drawn
+            else None,
+        )
     problems.raise_if_any()
 
 

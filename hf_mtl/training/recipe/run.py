@@ -25,6 +25,8 @@ def carry_out(
 ) -> list[ResultRow]:
     """Trains, evaluates and saves the model, with ``results.json`` and the card, and gives results.
 
+    In several processes all of them call this and get the results; the first one writes files.
+
     Args:
         recipe: The recipe.
         data: Its data.
@@ -44,6 +46,8 @@ def carry_out(
     trainer.save_model()
     trainer.save_state()
     rows = results_of_training(trainer, data)
+    if not trainer.is_world_process_zero():
+        return rows
     seconds = {"training": trained - start, "evaluation": perf_counter() - trained}
     run = describe_run(recipe, data, trainer.model, rows, seconds=seconds, command=command)
     run.save(folder)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_mtl.data.numbers import check_positive
 from hf_mtl.training.recipe.data_files import locate_data
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import mapping_at
@@ -26,12 +27,19 @@ class SourceEntry:
         train_split: Split to train on.
         eval_split: Split to report on; ``None``: the first there is of test, validation, dev
             and eval; ``"none"``: this source is not evaluated on.
+        num_rows: Rows of a stream to train on, where they are known.
     """
 
     path: str
     data: Mapping[str, Any]
     train_split: str = "train"
     eval_split: str | None = None
+    num_rows: int | None = None
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether rows to train on are read while training."""
+        return bool(self.data.get("streaming"))
 
 
 def read_sources(
@@ -85,5 +93,27 @@ def _read_entry(path: str, section: object, folder: Path, problems: Problems) ->
     for name, split in splits.items():
         if not isinstance(split, str):
             problems.add(f"{path}.{name}", f"`{name}` must name a split, but got {split!r}.")
+    num_rows = _read_num_rows(path, data, problems)
     located = locate_data(path, data, folder, problems)
-    return SourceEntry(path, located, **splits) if len(problems.found) == before else None
+    if len(problems.found) > before:
+        return None
+    return SourceEntry(path, located, **splits, num_rows=num_rows)
+
+
+def _read_num_rows(path: str, data: dict[str, Any], problems: Problems) -> int | None:
+    streaming = data.get("streaming", False)
+    if not isinstance(streaming, bool):
+        problems.add(
+            f"{path}.streaming", f"`streaming` must be true or false, but got {streaming!r}."
+        )
+    if "num_rows" not in data:
+        return None
+    num_rows = data.pop("num_rows")
+    with problems.at(f"{path}.num_rows"):
+        check_positive("num_rows", num_rows, whole=True)
+        if streaming is not True:
+            raise ValueError(
+                f"`num_rows` must be left out unless `streaming` is true: the rows are counted, "
+                f"but got {num_rows}."
+            )
+    return int(num_rows) if isinstance(num_rows, int) else None

@@ -3,15 +3,18 @@
 
 import inspect
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, IterableDataset, load_dataset
 from datasets.exceptions import DatasetsError
 
 from hf_mtl._checks import nearest
 from hf_mtl.data import load_source
 from hf_mtl.training.recipe.file_faults import faults_of_files
 from hf_mtl.training.recipe.sources import NO_SPLIT, SourceEntry
+from hf_mtl.training.recipe.streaming import check_streamed, in_memory, load_streams
 
 __all__ = ["EVAL_SPLITS", "Splits", "load_splits"]
 
@@ -20,7 +23,7 @@ EVAL_SPLITS = ("test", "validation", "dev", "eval")
 
 _VALIDATION_SPLITS = EVAL_SPLITS[1:]
 
-_OWN_FIELDS = ("eval_split", "max_examples", "train_split")
+_OWN_FIELDS = ("eval_split", "max_examples", "num_rows", "train_split")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Splits:
     """Raw rows of one source.
 
     Attributes:
-        train: Rows to train on.
+        train: Rows to train on, perhaps as a stream.
         test: Rows to evaluate on; ``None`` if the recipe says that there are none.
         train_name: Name of the split to train on.
         test_name: Name of the split to evaluate on.
@@ -36,7 +39,7 @@ class Splits:
         validation_name: Name of their split.
     """
 
-    train: Dataset
+    train: Dataset | IterableDataset
     test: Dataset | None
     train_name: str
     test_name: str
@@ -54,8 +57,55 @@ def load_splits(entry: SourceEntry) -> Splits:
         ValueError: If the data cannot be read, or have no such split.
         OSError: If the data are not there.
     """
+    splits = _loaded(entry)
+    if entry.train_split not in splits:
+        raise ValueError(
+            f"There is no split {entry.train_split!r} to train on, only {list(splits)}. "
+            "Name the one you mean in `train_split`."
+        )
+    test_name = entry.eval_split or _usual_eval_split(entry, splits)
+    if test_name != NO_SPLIT and test_name not in splits:
+        raise ValueError(
+            f"There is no split {test_name!r} to evaluate on, only {list(splits)}. "
+            "Correct `eval_split`."
+        )
+    validation_name = _validation_split(test_name, entry, splits)
+    return Splits(
+        train=splits[entry.train_split],
+        test=None if test_name == NO_SPLIT else _to_evaluate(entry, splits, test_name),
+        train_name=entry.train_split,
+        test_name=test_name,
+        validation=None
+        if validation_name is None
+        else _to_evaluate(entry, splits, validation_name),
+        validation_name=validation_name,
+    )
+
+
+def _loaded(entry: SourceEntry) -> Mapping[str, Dataset | IterableDataset]:
+    """All splits of a source."""
+    if entry.is_streamed:
+        check_streamed(entry.data, entry.train_split)
+    with _in_words(entry):
+        return load_streams(entry.data) if entry.is_streamed else load_source(entry.data)
+
+
+def _to_evaluate(
+    entry: SourceEntry, splits: Mapping[str, Dataset | IterableDataset], name: str
+) -> Dataset:
+    """Rows of a split, read into memory where they are streamed."""
+    rows = splits[name]
+    if isinstance(rows, Dataset):
+        return rows
+    with _in_words(entry):
+        return in_memory(rows, (entry.data.get("max_examples") or {}).get(name))
+
+
+@contextmanager
+def _in_words(entry: SourceEntry) -> Iterator[None]:
+    """Says what is wrong where data cannot be read."""
     try:
-        splits = load_source(entry.data)
+        yield
     except DatasetsError as error:
         # What really happened, such as a line of a file that cannot be parsed, is the cause.
         reason = _with_faults_of_files(entry, error.__cause__ or error)
@@ -72,26 +122,6 @@ def load_splits(entry: SourceEntry) -> Splits:
             f"Unknown field {unknown[1]!r} for data of format {entry.data['path']!r}."
             + (f" Did you mean {hint!r}?" if hint else "")
         ) from error
-    if entry.train_split not in splits:
-        raise ValueError(
-            f"There is no split {entry.train_split!r} to train on, only {list(splits)}. "
-            "Name the one you mean in `train_split`."
-        )
-    test_name = entry.eval_split or _usual_eval_split(entry, splits)
-    if test_name != NO_SPLIT and test_name not in splits:
-        raise ValueError(
-            f"There is no split {test_name!r} to evaluate on, only {list(splits)}. "
-            "Correct `eval_split`."
-        )
-    validation_name = _validation_split(test_name, entry, splits)
-    return Splits(
-        train=splits[entry.train_split],
-        test=None if test_name == NO_SPLIT else splits[test_name],
-        train_name=entry.train_split,
-        test_name=test_name,
-        validation=None if validation_name is None else splits[validation_name],
-        validation_name=validation_name,
-    )
 
 
 def _with_faults_of_files(entry: SourceEntry, error: BaseException) -> str:
@@ -101,7 +131,7 @@ def _with_faults_of_files(entry: SourceEntry, error: BaseException) -> str:
     return f"{'; '.join(faults)}. ({reason})" if faults else reason
 
 
-def _validation_split(test_name: str, entry: SourceEntry, splits: DatasetDict) -> str | None:
+def _validation_split(test_name: str, entry: SourceEntry, splits: Iterable[str]) -> str | None:
     """Split beside the one that is reported, which then does not choose the checkpoint."""
     if test_name in (NO_SPLIT, *_VALIDATION_SPLITS):
         return None
@@ -109,7 +139,7 @@ def _validation_split(test_name: str, entry: SourceEntry, splits: DatasetDict) -
     return next(usable, None)
 
 
-def _usual_eval_split(entry: SourceEntry, splits: DatasetDict) -> str:
+def _usual_eval_split(entry: SourceEntry, splits: Iterable[str]) -> str:
     for name in EVAL_SPLITS:
         if name in splits and name != entry.train_split:
             return name

@@ -2,6 +2,7 @@
 """The section ``tasks`` of a recipe, read into a suite."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -22,7 +23,7 @@ def read_suite(
 ) -> TaskSuite | None:
     """Suite of the tasks that are right, ``None`` if no task is.
 
-    Each task is added alone, so that a wrong one is noted and the others are judged all the same.
+    A wrong task is noted, and the others are judged all the same.
 
     Args:
         tasks: The section ``tasks``.
@@ -33,22 +34,31 @@ def read_suite(
         problems.add(
             "tasks", "There must be at least one task. Write `tasks: {name: {type: ...}}`."
         )
-    right: dict[str, TaskSpec] = {}
+    specs: dict[str, TaskSpec] = {}
     for name, section in tasks.items():
-        path = f"tasks.{name}"
         spec = _read_spec(name, section, problems)
-        _check_source(path, name, section, sources, problems)
-        if spec is None:
-            continue
-        with problems.at(path):
-            TaskSuite({**right, name: spec})
-            right[name] = spec
-    if right:
-        suite = TaskSuite(right)
+        _check_source(f"tasks.{name}", name, section, sources, problems)
+        if spec is not None:
+            specs[name] = spec
+    suite = _joined(specs, problems) if specs else None
+    if suite is not None:
         with problems.at("tasks"):
             check_weights(suite)
             return suite
     return None
+
+
+def _joined(specs: Mapping[str, TaskSpec], problems: Problems) -> TaskSuite | None:
+    """Suite of all tasks, or of those that suit each other; the others are noted."""
+    # Tasks are added one by one only where some are wrong: each time all are checked.
+    with suppress(TypeError, ValueError):
+        return TaskSuite(specs)
+    right: dict[str, TaskSpec] = {}
+    for name, spec in specs.items():
+        with problems.at(f"tasks.{name}"):
+            TaskSuite({**right, name: spec})
+            right[name] = spec
+    return TaskSuite(right) if right else None
 
 
 def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A run that is resumed equals the run that was not interrupted, bit for bit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
+from toy_runs import history
 from transformers import ViTConfig, ViTImageProcessor, ViTModel, set_seed
 
 from hf_mtl import (
@@ -17,6 +19,7 @@ from hf_mtl import (
     TaskSpec,
     TaskSuite,
 )
+from hf_mtl.training.checkpoints import RunState
 
 SAMPLERS = [
     {},
@@ -25,15 +28,6 @@ SAMPLERS = [
     {"sampler": "round_robin"},
     {"tasks_per_step": "all", "batches": "merged"},
 ]
-
-
-def history(trainer, after):
-    keys = ("loss", "learning_rate", "grad_norm", "epoch", "step")
-    return [
-        {key: value for key, value in line.items() if key in keys or key.startswith("loss/")}
-        for line in trainer.state.log_history
-        if "loss" in line and line["step"] > after
-    ]
 
 
 def assert_same_run(resumed, whole, after):
@@ -106,6 +100,99 @@ def test_a_resume_that_would_draw_other_rows_is_refused(toy_trainer, change, wor
     toy_trainer(**settings | change, ignore_data_skip=True).train(resume_from_checkpoint=True)
 
 
+def test_a_run_that_was_done_takes_no_more_steps(toy_trainer):
+    """Upstream takes one, where the last step is not the last of its epoch."""
+    settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1}
+    whole = toy_trainer(**settings)
+    whole.train()
+    resumed = toy_trainer(**settings)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 3
+    assert_same_run(resumed, whole, 3)
+
+
+def test_the_newest_whole_checkpoint_is_resumed(toy_trainer, caplog):
+    settings = {"dropout": 0.1, "max_steps": 4, "save_strategy": "steps", "save_steps": 1}
+    whole = toy_trainer(**settings)
+    whole.train()
+    folder = Path(whole.args.output_dir)
+    (folder / "checkpoint-4/scheduler.pt").unlink()
+    (folder / "checkpoint-3/optimizer.pt").write_bytes(b"")
+    resumed = toy_trainer(**settings)
+    resumed.train(resume_from_checkpoint=True)
+    assert history(resumed, 2) == history(whole, 2)
+    assert resumed._initial_global_step == 2
+    assert "checkpoint-4': it is not whole, it lacks ['scheduler.pt']" in caplog.text
+    assert "checkpoint-3': it is not whole, it lacks ['optimizer.pt (cut off)']" in caplog.text
+
+
+def test_a_checkpoint_of_the_format_before_the_first_is_resumed(toy_trainer):
+    settings = {"dropout": 0.1, "max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    whole = toy_trainer(**settings)
+    whole.train()
+    checkpoint = Path(whole.args.output_dir) / "checkpoint-2"
+    mixture = json.loads((checkpoint / "multitask_state.json").read_text())["mixture"]
+    (checkpoint / "multitask_state.json").unlink()
+    for later in ("streams", "stream_shuffle_rows"):
+        mixture.pop(later)
+    (checkpoint / "mixture.json").write_text(json.dumps(mixture))
+    resumed = toy_trainer(**settings)
+    resumed.train(resume_from_checkpoint=str(checkpoint))
+    assert_same_run(resumed, whole, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"strategy": "fsdp"},
+            r"under the strategy .* 'fsdp', but the run is 'replicated'",
+        ),
+        ({"format": 2}, "must be of format 1 or older, but it is of format 2"),
+    ],
+)
+def test_a_checkpoint_that_this_run_cannot_read_is_refused(toy_trainer, change, words):
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    trainer = toy_trainer(**settings)
+    trainer.train()
+    file = Path(trainer.args.output_dir) / "checkpoint-1/multitask_state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(ValueError, match=words):
+        toy_trainer(**settings).train(resume_from_checkpoint=str(file.parent))
+
+
+def test_parts_with_a_state_are_saved_and_loaded(toy_trainer, monkeypatch):
+    class Counter:
+        def __init__(self):
+            self.count = 0
+
+        def state_dict(self):
+            self.count += 1
+            return self.count
+
+        def merge(self, states):
+            return {"by_rank": states}
+
+        def load_state_dict(self, state):
+            self.count = state["by_rank"][0]
+
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 1}
+    first, second = toy_trainer(**settings), toy_trainer(**settings)
+    counter = Counter()
+    monkeypatch.setattr(first, "_stateful_parts", lambda: {"counter": counter})
+    first.train()
+    checkpoint = f"{first.args.output_dir}/checkpoint-3"
+    assert RunState.read(Path(checkpoint)).parts == {"counter": {"by_rank": [3]}}
+    resumed = Counter()
+    monkeypatch.setattr(second, "_stateful_parts", lambda: {"counter": resumed})
+    second.train(resume_from_checkpoint=checkpoint)
+    assert resumed.count == 4  # the three of before, and the save after the last step
+    third = toy_trainer(**settings)
+    monkeypatch.setattr(third, "_stateful_parts", lambda: {"other": Counter()})
+    with pytest.raises(ValueError, match=r"state of every part of the run, but it lacks \['other'"):
+        third.train(resume_from_checkpoint=checkpoint)
+
+
 def test_batches_may_be_cut_differently_as_long_as_a_step_has_the_same_rows(toy_trainer):
     settings = {"max_steps": 3, "save_strategy": "steps", "save_steps": 1}
     whole = toy_trainer(**settings, per_device_train_batch_size=4)
@@ -117,7 +204,7 @@ def test_batches_may_be_cut_differently_as_long_as_a_step_has_the_same_rows(toy_
         torch.testing.assert_close(resumed.model.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("file", ["optimizer.pt", "trainer_state.json", "mixture.json"])
+@pytest.mark.parametrize("file", ["optimizer.pt", "trainer_state.json", "multitask_state.json"])
 def test_a_checkpoint_without_the_whole_state_is_refused(toy_trainer, file):
     settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
     trainer = toy_trainer(**settings)

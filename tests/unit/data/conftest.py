@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tokenizer whose tokens can be counted by hand, and a processor of small pictures."""
+"""A tokenizer whose tokens can be counted by hand, a processor of small pictures, a stream."""
 
 import pytest
 from tokenizers import Tokenizer
@@ -7,6 +7,9 @@ from tokenizers.models import WordPiece
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast, ViTImageProcessorPil
+
+from hf_mtl.data import prepare
+from hf_mtl.tasks import TaskSpec, TaskSuite
 
 
 @pytest.fixture
@@ -34,3 +37,16 @@ def tokenizer():
 def image_processor():
     """Pictures become ``[3, 8, 8]``."""
     return ViTImageProcessorPil(size={"height": 8, "width": 8})
+
+
+@pytest.fixture
+def stream_of(tokenizer):
+    """Makes a collection of one stream, the source ``news``, with a score for each row."""
+    suite = TaskSuite({"score": TaskSpec("regression", source="news")})
+
+    def make(dataset, *, seed=0, shuffle_rows=1, positions=None, **given):
+        collection = prepare(suite, {"news": dataset}, tokenizer, **given)
+        collection.start_streams(seed=seed, shuffle_rows=shuffle_rows, positions=positions)
+        return collection
+
+    return make

@@ -7,7 +7,7 @@ from datasets import Dataset
 from torch.testing import assert_close
 
 from hf_mtl.data import Collate, Draw, prepare
-from hf_mtl.tasks import TaskSpec, TaskSuite
+from hf_mtl.tasks import TaskSpec, TaskSuite, num_labelled
 
 SUITE = TaskSuite(
     {
@@ -115,3 +115,21 @@ def test_pictures_and_texts_are_not_merged(tokenizer):
     with pytest.raises(ValueError, match=message):
         Collate(suite, tokenizer, merged=True)
     Collate(suite, tokenizer, merged=False)
+
+
+def test_a_filler_has_the_rows_inputs_and_no_label_of_any_task(collection):
+    batch = micro_batch(collection, Draw("words", (1,), is_filler=True))
+    (forward,) = batch["forwards"]
+    assert forward["inputs"]["input_ids"].tolist() == [[2, 5, 6, 7, 3]]
+    assert forward["labels"]["parts"].tolist() == [[-100] * 5]
+    assert forward["labels"]["topic"].tolist() == [-100]
+    (forward,) = micro_batch(collection, Draw("score", (0,), is_filler=True))["forwards"]
+    assert forward["labels"]["score"].isnan().tolist() == [True]
+
+
+def test_a_filler_counts_as_unlabelled_in_a_merged_batch_too(collection):
+    draws = Draw("words", (0,), is_filler=True), Draw("words", (1,))
+    (forward,) = micro_batch(collection, *draws, merged=True)["forwards"]
+    assert forward["rows"]["topic"].tolist() == [0, 1]
+    assert forward["labels"]["topic"].tolist() == [-100, 0]
+    assert num_labelled(forward["labels"]["parts"]) == 2

@@ -155,7 +155,7 @@ def test_what_changes_the_rows_changes_the_cache(csv_rows, tokenizer, change):
 )
 def test_rows_of_another_release_are_encoded_again(csv_rows, tokenizer, monkeypatch, name, changed):
     first = prepared(TOPIC, csv_rows, tokenizer)
-    monkeypatch.setattr(importlib.import_module("hf_mtl.data.prepare"), name, changed)
+    monkeypatch.setattr(importlib.import_module("hf_mtl.data.encoding"), name, changed)
     second = prepared(TOPIC, csv_rows, tokenizer)
     assert first.cache_files != second.cache_files
     assert first[:] == second[:]

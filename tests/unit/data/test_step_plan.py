@@ -5,7 +5,14 @@ from itertools import islice
 
 import pytest
 
-from hf_mtl.data import ProportionalSampler, RoundRobinSampler, SourceSize, StepPlan, UniformSampler
+from hf_mtl.data import (
+    Draw,
+    ProportionalSampler,
+    RoundRobinSampler,
+    SourceSize,
+    StepPlan,
+    UniformSampler,
+)
 
 SIZES = {"a": SourceSize(7, 4), "b": SourceSize(3, 2), "c": SourceSize(16, 4)}
 
@@ -20,7 +27,8 @@ def steps(plan):
     batches = iter(plan)
     grouped = []
     while step := list(islice(batches, plan.accumulation)):
-        rows = [(draw.source, row) for batch in step for draw in batch for row in draw.rows]
+        draws = [draw for batch in step for draw in batch if not draw.is_filler]
+        rows = [(draw.source, row) for draw in draws for row in draw.rows]
         grouped.append(sorted(rows))
     return grouped
 
@@ -146,6 +154,53 @@ def test_a_draw_is_dealt_out_as_evenly_as_can_be():
 def test_a_slot_without_rows_has_no_draw():
     plan = StepPlan({"a": SourceSize(1, 4)}, tasks_per_step="all", accumulation=3)
     assert shapes(plan) == [[("a", 1)], [], []]
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_every_rank_has_the_same_draws_if_need_be_with_a_row_that_fills_the_place(world_size):
+    ranks = [
+        StepPlan(SIZES, tasks_per_step="all", accumulation=2, world_size=world_size, rank=rank)
+        for rank in range(world_size)
+    ]
+    for batches in zip(*ranks, strict=True):
+        assert len({tuple(draw.source for draw in batch) for batch in batches}) == 1
+        fillers = [draw for batch in batches for draw in batch if draw.is_filler]
+        assert all(len(draw.rows) == 1 for draw in fillers)
+    first = next(
+        iter(StepPlan({"a": SourceSize(1, 4)}, tasks_per_step="all", world_size=2, rank=1))
+    )
+    assert first == [Draw("a", (0,), is_filler=True)]
+
+
+@pytest.mark.parametrize("tasks_per_step", [2, "all"])
+@pytest.mark.parametrize("stopping", ["all_exhausted", "all_exhausted_without_replacement"])
+def test_steps_that_are_passed_over_are_empty_and_change_nothing_after_them(
+    tasks_per_step, stopping
+):
+    is_all = tasks_per_step == "all"
+    plan = StepPlan(
+        SIZES,
+        sampler=None if is_all else RoundRobinSampler(stopping),
+        tasks_per_step=tasks_per_step,
+        stopping=stopping if is_all else "all_exhausted",
+        accumulation=2,
+    )
+    plan.set_epoch(3)
+    whole = list(plan)
+    for step in range(plan.num_steps + 1):
+        plan.set_epoch(3, first_step=step)
+        assert list(plan) == [[]] * (2 * step) + whole[2 * step :]
+
+
+def test_rows_of_a_stream_are_positions_that_go_round_the_ranks():
+    sizes = {"s": SourceSize(8, 5, is_stream=True)}
+    plans = [
+        StepPlan(sizes, tasks_per_step="all", accumulation=2, world_size=2, rank=rank)
+        for rank in range(2)
+    ]
+    rows = [[[draw.rows for draw in batch] for batch in plan] for plan in plans]
+    assert rows[0] == [[(0, 2)], [(4,)], [(6,)], [(8,)]]
+    assert rows[1] == [[(1,)], [(3,)], [(5, 7)], [(9,)]]
 
 
 def test_nothing_is_shuffled_before_its_first_draw():

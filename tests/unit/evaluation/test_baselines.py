@@ -5,20 +5,14 @@ import math
 from types import SimpleNamespace
 
 import pytest
-from datasets import Dataset
 
 from hf_mtl.evaluation import constant_baseline
 from hf_mtl.tasks import IGNORE_INDEX, TaskSpec, TaskSuite
 
 
 def collection(**labels_by_task):
-    """What `prepare` gives, as far as the baseline reads it: one source a task."""
-    return SimpleNamespace(
-        sources={
-            task: SimpleNamespace(dataset=Dataset.from_dict({f"labels:{task}": labels}))
-            for task, labels in labels_by_task.items()
-        }
-    )
+    """What `prepare` gives, as far as the baseline reads it; a stream has no labels."""
+    return SimpleNamespace(labels=labels_by_task.get)
 
 
 def test_the_class_is_the_most_frequent_of_the_training_rows():
@@ -52,3 +46,10 @@ def test_a_task_without_a_labelled_training_row_is_an_error_that_names_it():
     suite = TaskSuite({"score": TaskSpec("regression")})
     with pytest.raises(ValueError, match="'score' must have labelled rows to train on"):
         constant_baseline(suite, collection(score=[math.nan]), collection(score=[1.0]))
+
+
+def test_a_task_whose_training_rows_are_streamed_has_no_baseline():
+    suite = TaskSuite({"score": TaskSpec("regression"), "streamed": TaskSpec("regression")})
+    test = collection(score=[1.0, 3.0], streamed=[1.0, 3.0])
+    found = constant_baseline(suite, collection(score=[2.0, 2.0]), test)
+    assert list(found) == ["score"]

@@ -54,3 +54,19 @@ def test_a_number_may_come_as_text_from_a_command_line(tmp_path):
 def test_what_would_not_happen_is_refused(tmp_path, given, error, words):
     with pytest.raises(error, match=words):
         arguments(tmp_path, **given)
+
+
+def test_unused_parameters_are_not_searched_for_unless_asked(tmp_path):
+    assert MultiTaskTrainingArguments(str(tmp_path)).ddp_find_unused_parameters is False
+    asked = MultiTaskTrainingArguments(str(tmp_path), ddp_find_unused_parameters=True)
+    assert asked.ddp_find_unused_parameters is True
+
+
+def test_an_unknown_rule_for_losses_that_are_not_finite_offers_the_nearest(tmp_path):
+    with pytest.raises(KeyError, match="skip_task"):
+        MultiTaskTrainingArguments(str(tmp_path), on_nonfinite="skip_tasks")
+
+
+def test_rows_that_are_shuffled_together_are_at_least_one(tmp_path):
+    with pytest.raises(ValueError, match="`stream_shuffle_rows` must be at least 1, but got 0"):
+        MultiTaskTrainingArguments(str(tmp_path), stream_shuffle_rows=0)

@@ -11,6 +11,7 @@ from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
 from hf_mtl.data import SourceCollection, prepare
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
 from hf_mtl.training.activations import longest_rows, saved_bytes
+from hf_mtl.training.memory import Memory, free_memory, memory_warning
 from hf_mtl.training.plan import Plan, make_plan
 
 SUITE = TaskSuite(
@@ -106,3 +107,77 @@ def test_a_plan_is_plain_values(plan_of):
     plain = plan_of(tasks_per_step="all").to_dict()
     assert plain["tasks"][0]["name"] == "topic"
     assert plain["memory"]["total"] == plan_of(tasks_per_step="all").memory.total
+
+
+def test_one_process_is_said_with_the_rows_of_its_steps(plan_of):
+    plan = plan_of(tasks_per_step="all", gradient_accumulation_steps=2)
+    assert (plan.ranks, plan.strategy) == (1, "one process")
+    # topic: 10 rows in draws of 2 x 4; valence: 5 rows in draws of 2 x 2, so 2 steps of both
+    assert plan.rows_per_step == (10 + 5) / 2
+
+
+@pytest.mark.parametrize(
+    ("environment", "name", "parts"),
+    [
+        ({}, "DDP", (1, 1, 1)),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP2", (2, 2, 2)),
+    ],
+)
+def test_a_strategy_leaves_each_rank_its_part(plan_of, monkeypatch, environment, name, parts):
+    whole = plan_of().memory
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(MultiTaskTrainingArguments, "world_size", 2)
+    plan = plan_of()
+    assert (plan.ranks, plan.strategy) == (2, name)
+    assert plan.memory == Memory(
+        parameters=whole.parameters // parts[0],
+        gradients=whole.gradients // parts[1],
+        optimizer=whole.optimizer // parts[2],
+        activations=whole.activations,
+    )
+
+
+def test_steps_of_several_ranks_have_the_rows_of_all(plan_of, monkeypatch):
+    monkeypatch.setattr(MultiTaskTrainingArguments, "world_size", 2)
+    plan = plan_of()
+    # topic: 10 rows in draws of 2 x 4; valence: 5 rows in draws of 2 x 2
+    assert [source.batches for source in plan.sources] == [2, 2]
+    assert plan.steps_per_epoch == 4
+
+
+GIB = 2**30
+
+
+def test_memory_that_will_not_do_is_said_with_numbers_and_what_to_lower():
+    needed = Memory(parameters=GIB, gradients=GIB, optimizer=2 * GIB, activations=6 * GIB)
+    assert memory_warning(needed, free=10 * GIB) is None
+    words = memory_warning(needed, free=8 * GIB)
+    assert words.startswith(
+        "Training will most likely run out of memory: each process takes at least 10 GiB (1 GiB "
+        "for parameters, 1 GiB for gradients, 2 GiB for the optimizer, 6 GiB for activations), but "
+        "8 GiB are free for it. Lower `per_device_train_batch_size`"
+    )
+    assert "`activation_checkpointing=True`" in words
+
+
+def test_where_the_model_itself_is_too_large_it_is_to_be_split():
+    needed = Memory(parameters=GIB, gradients=GIB, optimizer=2 * GIB, activations=None)
+    words = memory_warning(needed, free=3 * GIB)
+    assert "Split the model over devices with `hf-mtl launch --config fsdp2`" in words
+
+
+def test_memory_of_a_device_that_does_not_tell_is_not_judged():
+    needed = Memory(parameters=GIB, gradients=GIB, optimizer=2 * GIB, activations=None)
+    assert free_memory(torch.device("meta")) is None
+    assert memory_warning(needed, free=None) is None
+
+
+def test_processes_on_one_machine_share_its_memory():
+    alone, one_of_four = free_memory(torch.device("cpu")), free_memory(torch.device("cpu"), 4)
+    assert one_of_four == pytest.approx(alone / 4, rel=0.2)  # others take and give meanwhile
+
+
+@pytest.mark.gpu
+def test_free_memory_of_an_accelerator_is_what_it_says():
+    assert 0 < free_memory(torch.device("cuda")) <= torch.cuda.mem_get_info()[1]

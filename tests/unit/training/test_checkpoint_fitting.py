@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of checkpoint folders."""
+"""Whether the tensors of a checkpoint are those of the model."""
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hf_mtl.training.checkpoint import check_complete, check_output_folder
+from hf_mtl.training.checkpoints.fitting import check_complete
 
 
 @pytest.fixture
@@ -60,21 +60,32 @@ def test_a_missing_shard_is_named(tmp_path, model):
         check_complete(tmp_path, model)
 
 
-def test_an_empty_or_new_folder_may_be_trained_into(tmp_path):
-    check_output_folder(tmp_path, is_overwriting=False)
-    check_output_folder(tmp_path / "new", is_overwriting=False)
+def test_heads_of_changed_tasks_may_differ_and_nothing_else(tmp_path):
+    heads = {"new": nn.Linear(2, 1), "kept": nn.Linear(2, 1)}
+    model = nn.ModuleDict({"backbone": nn.Linear(2, 2), "heads": nn.ModuleDict(heads)})
+    tensors = model.state_dict()
+    saved = {name: value for name, value in tensors.items() if "new" not in name}
+    save(tmp_path, {**saved, "heads.old.weight": torch.zeros(1, 2)})
+    check_complete(tmp_path, model, changed_tasks={"new", "old"})
+    with pytest.raises(ValueError, match=r"lacks 2 tensors: heads.new.weight, heads.new.bias"):
+        check_complete(tmp_path, model, changed_tasks={"old"})
+    with pytest.raises(ValueError, match=r"has, beyond the model, 1 tensors: heads.old.weight"):
+        check_complete(tmp_path, model, changed_tasks={"new"})
 
 
-@pytest.mark.parametrize("other_run", ["checkpoint-10", "model.safetensors"])
-def test_a_folder_with_another_run_is_refused(tmp_path, other_run):
-    (tmp_path / other_run).mkdir()
-    message = r"`output_dir` must not hold another run.*`resume_from_checkpoint=True`.*overwrite"
-    with pytest.raises(ValueError, match=message):
-        check_output_folder(tmp_path, is_overwriting=False)
+def test_tied_weights_without_memory_of_their_own_may_be_saved_once(tmp_path):
+    """As under ZeRO-3, where parameters are placeholders between uses."""
+    empty = nn.Parameter(torch.empty(0))
+    model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
+    model["a"].weight = model["b"].weight = empty
+    save(tmp_path, {"a.weight": torch.zeros(2, 2)})
+    check_complete(tmp_path, model)
+    model["b"].weight = nn.Parameter(torch.empty(0))
+    with pytest.raises(ValueError, match=r"lacks 1 tensors: b.weight"):
+        check_complete(tmp_path, model)
 
 
-def test_overwriting_removes_checkpoints_and_nothing_else(tmp_path):
-    for name in ("checkpoint-10", "checkpoint-notes", "logs"):
-        (tmp_path / name).mkdir()
-    check_output_folder(tmp_path, is_overwriting=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-notes", "logs"]
+@pytest.mark.parametrize("shards", ["latest", "pytorch_model_fsdp.bin"])
+def test_shards_are_left_to_their_own_loading(tmp_path, model, shards):
+    (tmp_path / shards).write_text("")
+    check_complete(tmp_path, model)

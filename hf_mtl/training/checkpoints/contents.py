@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a checkpoint folder holds, whichever strategy wrote it."""
+
+import json
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, logging
+
+from hf_mtl.training.checkpoints.run_state import RUN_STATE_FILE, RunState, has_run_state
+from hf_mtl.training.checkpoints.staging import step_folders
+
+__all__ = ["file_sizes", "holds_shards_only", "missing_parts", "newest_whole", "tensor_names"]
+
+logger = logging.get_logger(__name__)
+
+# Names of a part under each strategy; one of them will do. FSDP keeps shards in folders, DeepSpeed
+# everything in the folder that `latest` names.
+_SAFETENSORS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
+_SHARDS = ("pytorch_model_fsdp*", "latest")
+_PARTS = (
+    (*_SAFETENSORS, *_SHARDS),
+    ("trainer_state.json",),
+    ("optimizer.pt", "optimizer.bin", "optimizer_0", "latest"),
+    ("scheduler.pt", "latest"),
+    ("rng_state*.pth",),
+)
+# Of the files that a checkpoint was saved with, those that it cannot do without.
+_STATE_SUFFIXES = (".pt", ".pth", ".distcp")
+
+
+def missing_parts(folder: Path) -> list[str]:
+    """What a checkpoint lacks to go on from it: files by name, and those that were cut off.
+
+    Args:
+        folder: The checkpoint.
+    """
+    missing = [names[0] for names in _PARTS if not any(any(folder.glob(name)) for name in names)]
+    if not has_run_state(folder):
+        return [*missing, RUN_STATE_FILE]
+    for name, size in RunState.read(folder).files.items():
+        file = folder / name
+        if not file.is_file():
+            if name.endswith(_STATE_SUFFIXES) and name not in missing:
+                missing.append(name)
+        # Safetensors know their own size, and may be written anew by whoever edits a head.
+        elif file.stat().st_size < size and file.suffix != ".safetensors":
+            missing.append(f"{name} (cut off)")
+    return missing
+
+
+def newest_whole(run_folder: Path) -> Path | None:
+    """The latest checkpoint that a run can go on from; others are named in a warning.
+
+    Args:
+        run_folder: Folder of the run.
+    """
+    for folder in reversed(step_folders(run_folder).values()):
+        try:
+            missing = missing_parts(folder)
+            if not holds_shards_only(folder):
+                tensor_names(folder)
+        except ValueError as error:
+            logger.warning(f"Passing over a checkpoint: {error}")
+            continue
+        if not missing:
+            return folder
+        logger.warning(f"Passing over {str(folder)!r}: it is not whole, it lacks {missing}.")
+    return None
+
+
+def holds_shards_only(folder: Path) -> bool:
+    """Whether the weights are shards of FSDP or DeepSpeed, without safetensors beside them."""
+    has_shards = any(any(folder.glob(name)) for name in _SHARDS)
+    return has_shards and not any((folder / name).is_file() for name in _SAFETENSORS)
+
+
+def tensor_names(folder: Path) -> list[str]:
+    """Names of all tensors in the safetensors of a checkpoint.
+
+    Raises:
+        ValueError: If a file is missing or damaged.
+    """
+    index = folder / SAFE_WEIGHTS_INDEX_NAME
+    if index.is_file():
+        shard_by_name = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = sorted({folder / shard for shard in shard_by_name.values()})
+    else:
+        files = [folder / SAFE_WEIGHTS_NAME]
+    names: list[str] = []
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                names.extend(tensors.keys())
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"The checkpoint file {str(file)!r} must be whole, but it cannot be read: {error}. "
+                f"Use an earlier checkpoint."
+            ) from error
+    return names
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Size of each file of a checkpoint in bytes, by its path within it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): file.stat().st_size for file in files}

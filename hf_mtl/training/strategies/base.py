@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a step runs on the ranks of a run; here, on one."""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.ranks import Ranks
+
+__all__ = ["HEADS", "Strategy"]
+
+HEADS = "heads."
+"""What the name of every parameter of a head begins with."""
+
+
+class Strategy:
+    """One process on one device, where nothing has to be exchanged.
+
+    A strategy sees to it that a head without a label in a step has no gradient and is not moved,
+    by momentum or weight decay either.
+
+    Args:
+        accelerator: The trainer's.
+        args: The training arguments.
+        ranks: The ranks of the run.
+
+    Raises:
+        ValueError: If the strategy cannot do what the arguments ask for.
+    """
+
+    name = "one process"
+
+    def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
+        self.accelerator = accelerator
+        self.ranks = ranks
+        self.check(args)
+
+    def check(self, args: MultiTaskTrainingArguments) -> None:
+        """Raises ``ValueError`` if something is asked for that the strategy cannot do."""
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        """The model, made ready before the strategy takes hold of it; or wrapped already."""
+        return model
+
+    def share_out(self, optimizer: Optimizer, model: MultiTaskModel) -> None:
+        """Changes a new optimizer as the strategy needs it."""
+
+    def during_forward(
+        self, model: nn.Module, tasks: Iterable[str], *, is_last: bool
+    ) -> AbstractContextManager[None]:
+        """Context of one forward and its backward.
+
+        Args:
+            model: The wrapped model.
+            tasks: Tasks of the step.
+            is_last: Whether it is the last forward of its step.
+        """
+        return nullcontext()
+
+    def take_back(self, model: nn.Module) -> None:
+        """Undoes the forwards of a step that is not to be made.
+
+        Args:
+            model: The wrapped model.
+        """
+        model.zero_grad()
+
+    def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
+        """What remains to be done when all gradients of a step are there.
+
+        Args:
+            model: The model.
+            tasks: Tasks of the step, in the same order on every rank.
+        """

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data parallelism: the whole model on every rank, gradients averaged over the ranks.
+
+DistributedDataParallel wants a gradient for each of its parameters in each step, and sends them
+all. Most heads have none in most steps. So it is told to leave the heads alone; those that are
+present in a step are averaged here once their gradients are there, and the others have no gradient
+at all. No unused parameter has to be searched for.
+"""
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, final
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.strategies.base import HEADS, Strategy
+
+__all__ = ["DataParallel", "HeadsOnly"]
+
+
+@final
+class HeadsOnly(nn.Module):
+    """A model of which only heads are trained, in place of DistributedDataParallel.
+
+    That refuses a model without a parameter to reduce.
+
+    Args:
+        module: The model.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model gives."""
+        return self.module(*args, **kwargs)
+
+
+@final
+class DataParallel(Strategy):
+    """DistributedDataParallel for the backbone, messages of our own for the heads of a step."""
+
+    name = "DDP"
+    _defers = True
+
+    def check(self, args: MultiTaskTrainingArguments) -> None:
+        # A static graph is learned from a first forward that exchanges gradients; then all do.
+        # Gradients that are averages already stay so when they are averaged again.
+        self._defers = not args.ddp_static_graph
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        if not isinstance(model, MultiTaskModel):
+            return model  # wrapped by an earlier training
+        for parameter in model.heads.parameters():
+            # New heads are random: a script that sets no seed draws others on each rank.
+            self.ranks.copy_from_first(parameter.data)
+        tensors = (*model.named_parameters(), *model.named_buffers())
+        heads = [name for name, _ in tensors if name.startswith(HEADS)]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, heads)
+        trained = [name for name, each in model.named_parameters() if each.requires_grad]
+        if all(name.startswith(HEADS) for name in trained):
+            return HeadsOnly(self.accelerator.prepare_model(model, evaluation_mode=True))
+        return model
+
+    def during_forward(
+        self, model: nn.Module, tasks: Iterable[str], *, is_last: bool
+    ) -> AbstractContextManager[None]:
+        return self.accelerator.no_sync(model) if self._defers and not is_last else nullcontext()
+
+    def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
+        for task in tasks:
+            for parameter in model.heads[task].parameters():
+                if parameter.grad is not None:
+                    by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+        for gradients in by_dtype.values():
+            _average(gradients, self.ranks.world_size)
+
+
+def _average(gradients: list[Tensor], world_size: int) -> None:
+    """Averages gradients of one data type over the ranks, in one message."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world_size
+    parts = flat.split([gradient.numel() for gradient in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))

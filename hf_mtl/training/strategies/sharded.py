@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fully sharded data parallelism, version 2: every parameter split over the ranks by itself."""
+
+import warnings
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import final
+
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
+
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.strategies.base import Strategy
+
+__all__ = ["FullySharded"]
+
+
+@final
+class FullySharded(Strategy):
+    """FSDP2.
+
+    Every parameter is sharded by itself, so a head that no rank has run has no gradient.
+    """
+
+    name = "FSDP2"
+    _defers = True
+
+    def check(self, args: MultiTaskTrainingArguments) -> None:
+        plugin = self.accelerator.state.fsdp_plugin
+        if plugin.fsdp_version != 2:
+            raise ValueError(
+                f"`fsdp_config['version']` must be 2, but got {plugin.fsdp_version}. FSDP1 joins "
+                f"parameters to flat ones, in which momentum and weight decay move the heads of "
+                f"absent tasks."
+            )
+        if plugin.state_dict_type.name != "FULL_STATE_DICT":
+            raise ValueError(
+                f"`fsdp_config['state_dict_type']` must be 'FULL_STATE_DICT', so that every "
+                f"checkpoint can be loaded with `from_pretrained`, but got "
+                f"{plugin.state_dict_type.name!r}."
+            )
+        # Gradients that were not exchanged yet cannot be taken back, so they are exchanged at once
+        # where a step may have to be begun anew.
+        self._defers = args.on_nonfinite == "stop"
+
+    def wrapped(self, model: nn.Module) -> nn.Module:
+        if isinstance(model, MultiTaskModel):
+            plugin = self.accelerator.state.fsdp_plugin
+            if plugin.transformer_cls_names_to_wrap is None:
+                plugin.transformer_cls_names_to_wrap = _layers(model)
+            for parameter in model.heads.parameters():
+                if not parameter.is_meta and not isinstance(parameter, DTensor):
+                    self.ranks.copy_from_first(parameter.data)
+        # Nobody changes an output in place, so views are harmless.
+        warnings.filterwarnings("ignore", message=r".*returned a view tensor.*")
+        return model
+
+    def during_forward(
+        self, model: nn.Module, tasks: Iterable[str], *, is_last: bool
+    ) -> AbstractContextManager[None]:
+        return self.accelerator.no_sync(model) if self._defers and not is_last else nullcontext()
+
+    def take_back(self, model: nn.Module) -> None:
+        # As a backward would have done; while it is whole, the model shows other parameters than
+        # those whose gradients are to go.
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+        super().take_back(model)
+
+
+def _layers(model: MultiTaskModel) -> list[str]:
+    """Classes of the layers that are sharded as units.
+
+    Without those around the input embedding, which accelerate makes a unit of its own.
+    """
+    embedding = model.get_input_embeddings()
+    around = {
+        type(module).__name__
+        for module in model.modules()
+        if any(part is embedding for part in module.modules())
+    }
+    named = {type(module).__name__ for module in model.modules()}
+    return sorted((set(model._no_split_modules or ()) & named) - around)

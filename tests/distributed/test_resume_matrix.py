@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that is killed again and again ends as the run that was left alone, bit for bit.
+
+Each run is killed within a random step of the first, the second and the third epoch, and resumed
+from the last whole checkpoint; every second step is saved. Dropout is on and a step has two
+micro-batches. What every step drew, every line of the log and the final parameters are compared.
+"""
+
+import functools
+import itertools
+import json
+import random
+import tempfile
+from pathlib import Path
+
+import interrupted_runs
+import numpy as np
+import pytest
+from ranks import run_ranks, start_ranks
+
+from hf_mtl.data import SAMPLERS
+
+pytestmark = pytest.mark.distributed
+
+MIXTURES = {name: {"sampler": name} for name in SAMPLERS.names()} | {
+    "two_a_step": {"sampler": "uniform", "tasks_per_step": 2},
+    "all": {"tasks_per_step": "all"},
+    "all_merged": {"tasks_per_step": "all", "batches": "merged"},
+}
+NUM_EPOCHS = 3
+
+# Mixture, ranks, workers, seed of the kills.
+IN_EVERY_CHECK = [("proportional", 1, 0, 0), ("all_merged", 1, 2, 1), ("two_a_step", 2, 0, 0)]
+CELLS = [
+    pytest.param(*cell, marks=() if cell in IN_EVERY_CHECK else pytest.mark.slow)
+    for mixture in MIXTURES
+    for ranks in (1, 2)
+    for workers in (0, 2)
+    for cell in ((mixture, ranks, workers, seed) for seed in range(2))
+]
+
+
+def settings_of(mixture, ranks, workers):
+    return {
+        "dropout": 0.1,
+        "num_train_epochs": NUM_EPOCHS,
+        "per_device_train_batch_size": 2 // ranks,
+        "gradient_accumulation_steps": 2,
+        "dataloader_num_workers": workers,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        **MIXTURES[mixture],
+    }
+
+
+def drawn(file, ranks):
+    """What each rank drew in each step; a step that was made again drew the same again."""
+    by_rank = []
+    for rank in range(ranks):
+        steps = {}
+        for line in Path(f"{file}.{rank}").read_text().splitlines():
+            step, rows = json.loads(line)
+            assert steps.setdefault(step, rows) == rows, f"step {step} drew other rows"
+        by_rank.append(steps)
+    return by_rank
+
+
+@functools.cache
+def uninterrupted(mixture, ranks, workers):
+    """What the run that is left alone gives, and what it drew."""
+    with tempfile.TemporaryDirectory() as folder:
+        draws = f"{folder}/draws"
+        settings = settings_of(mixture, ranks, workers) | {"save_strategy": "no"}
+        runs = run_ranks(interrupted_runs.train, ranks, f"{folder}/run", draws=draws, **settings)
+        return runs, drawn(draws, ranks)
+
+
+def kills(num_steps, seed):
+    """A step of each epoch, none before the first checkpoint."""
+    chance = random.Random(seed)
+    ends = [num_steps * epoch // NUM_EPOCHS for epoch in range(NUM_EPOCHS + 1)]
+    return [chance.randint(max(3, first + 1), last) for first, last in itertools.pairwise(ends)]
+
+
+@pytest.mark.parametrize(("mixture", "ranks", "workers", "seed"), CELLS)
+def test_a_run_killed_in_every_epoch_equals_the_uninterrupted_one(
+    tmp_path, mixture, ranks, workers, seed
+):
+    whole, rows = uninterrupted(mixture, ranks, workers)
+    settings = settings_of(mixture, ranks, workers)
+    folder, draws, resume = str(tmp_path / "run"), str(tmp_path / "draws"), None
+    for step in kills(whole[0]["steps"], seed):
+        died = start_ranks(
+            interrupted_runs.train_and_die_in_step,
+            ranks,
+            folder,
+            step,
+            draws=draws,
+            resume=resume,
+            **settings,
+        )
+        assert -9 in [each.exit_code for each in died], died[0].error
+        resume = True
+    last = run_ranks(interrupted_runs.train, ranks, folder, draws=draws, resume=resume, **settings)
+    assert drawn(draws, ranks) == rows
+    for rank in range(ranks):
+        assert last[rank]["history"] == whole[rank]["history"]
+        for name, value in whole[rank]["parameters"].items():
+            assert np.array_equal(last[rank]["parameters"][name], value), name

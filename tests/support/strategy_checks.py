@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single properties of runs on several ranks, found out inside of them."""
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+import torch
+import toy_runs
+from strategy_runs import parameters, strategy_settings
+from transformers import TrainerCallback, set_seed
+
+__all__ = [
+    "finished_with_nonfinite_loss",
+    "heads_moved",
+    "metrics_before_training",
+    "resumed_and_whole",
+    "same_parameters_from_other_seeds",
+    "trained_heads_only",
+]
+
+
+class HeadWatcher(TrainerCallback):
+    """Notes at each step which heads have changed."""
+
+    def __init__(self) -> None:
+        self.trainer: Any = None
+        self.moved: list[set[str]] = []
+        self._before: dict[str, np.ndarray] = {}
+
+    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
+        self._before = parameters(self.trainer)
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        after = parameters(self.trainer)
+        changed = [name for name in after if not np.array_equal(after[name], self._before[name])]
+        self.moved.append({name.split(".")[1] for name in changed if name.startswith("heads.")})
+        self._before = after
+
+
+def heads_moved(output_dir: str, strategy: str) -> list[tuple[set[str], set[str]]]:
+    """Tasks present in each step, and tasks whose heads moved in it, as the first rank sees it."""
+    watcher = HeadWatcher()
+    trainer = toy_runs.toy_trainer(
+        output_dir,
+        sampler="round_robin",
+        max_steps=7,
+        weight_decay=0.5,
+        callbacks=[watcher],
+        **strategy_settings(strategy),
+    )
+    watcher.trainer = trainer
+    trainer.train()
+    lines = toy_runs.history(trainer)
+    present = [{key[5:] for key in line if key.startswith("loss/")} for line in lines]
+    return list(zip(present, watcher.moved, strict=True))
+
+
+def trained_heads_only(output_dir: str) -> dict[str, np.ndarray]:
+    """Parameters after training on a frozen backbone."""
+    trainer = toy_runs.toy_trainer(
+        output_dir,
+        dtype=torch.float64,
+        tasks_per_step="all",
+        max_steps=4,
+        per_device_train_batch_size=4 // int(os.environ.get("WORLD_SIZE", "1")),
+    )
+    trainer.model.backbone.requires_grad_(False)
+    trainer.train()
+    return parameters(trainer)
+
+
+def same_parameters_from_other_seeds(output_dir: str, strategy: str) -> dict[str, np.ndarray]:
+    """Parameters of this rank after training, whose heads began with values of its own."""
+    trainer = toy_runs.toy_trainer(
+        output_dir, tasks_per_step="all", max_steps=3, **strategy_settings(strategy)
+    )
+    set_seed(1 + trainer.args.process_index)
+    for parameter in trainer.model.heads.parameters():
+        torch.nn.init.normal_(parameter)
+    trainer.train()
+    return {
+        name: (value.full_tensor() if hasattr(value, "full_tensor") else value).numpy()
+        for name, value in trainer.model.state_dict().items()
+    }
+
+
+def metrics_before_training(output_dir: str, strategy: str) -> dict[str, float]:
+    """What `evaluate` gives of a model that was not trained."""
+    trainer = toy_runs.toy_trainer(output_dir, **strategy_settings(strategy))
+    return trainer.evaluate()
+
+
+class SpoiledHead(TrainerCallback):
+    """Makes a head of one rank give NaN in one step."""
+
+    def __init__(self, rank: int, step: int) -> None:
+        self.rank, self.step = rank, step
+        self.trainer: Any = None
+
+    def _is_meant(self, state: Any) -> bool:
+        return self.trainer.args.process_index == self.rank and state.global_step == self.step
+
+    def on_step_begin(self, args: Any, state: Any, *rest: Any, **kwargs: Any) -> None:
+        if self._is_meant(state):
+            head = self.trainer.model.heads["valence"]
+            self.hook = head.register_forward_hook(lambda *_: _[-1] * math.nan)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, *rest: Any, **kwargs: Any) -> None:
+        if self._is_meant(state):
+            self.hook.remove()
+
+
+def finished_with_nonfinite_loss(
+    output_dir: str, strategy: str, rule: str, spoiled_rank: int
+) -> dict[str, Any]:
+    """Parameters and log of a run with a loss that is not finite at its third step."""
+    spoiler = SpoiledHead(spoiled_rank, step=2)
+    trainer = toy_runs.toy_trainer(
+        output_dir,
+        dtype=torch.float64,
+        tasks_per_step="all",
+        max_steps=5,
+        on_nonfinite=rule,
+        per_device_train_batch_size=4 // int(os.environ.get("WORLD_SIZE", "1")),
+        callbacks=[spoiler],
+        **(strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}),
+    )
+    spoiler.trainer = trainer
+    trainer.train()
+    skipped = [line.get("nonfinite/valence") for line in trainer.state.log_history]
+    return {"parameters": parameters(trainer), "skipped": [each for each in skipped if each]}
+
+
+def resumed_and_whole(folder: str, strategy: str, step: int) -> dict[str, Any]:
+    """Final parameters and log of a run, and of one that goes on from its checkpoint."""
+    settings = {
+        "dropout": 0.1,
+        "sampler": "uniform",
+        "gradient_accumulation_steps": 2,
+        "per_device_train_batch_size": 1,
+        "max_steps": 12,
+        "save_strategy": "steps",
+        "save_steps": step,
+        **strategy_settings(strategy),
+    }
+    found = {}
+    for name, checkpoint in (("whole", None), ("resumed", f"{folder}/whole/checkpoint-{step}")):
+        trainer = toy_runs.toy_trainer(f"{folder}/{name}", **settings)
+        trainer.train(resume_from_checkpoint=checkpoint)
+        found[name] = {
+            "parameters": parameters(trainer),
+            "history": toy_runs.history(trainer, after=step),
+        }
+    return found
