@@ -57,11 +57,11 @@ check:  ## Lints, checks types and runs the tests in the environment at hand.
 	$(TOOLS)ruff check .
 	$(TOOLS)ruff format --check .
 	$(TOOLS)mypy
-	$(TOOLS)python -m pytest -n 2 --dist loadgroup -m 'not slow'
+	$(TOOLS)python -m pytest -n 2 -m 'not slow'
 
 slow: export OMP_NUM_THREADS ?= 1
 slow: data  ## Runs the tests that `make check` leaves out; none is fine (pytest's exit status 5).
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow || test $$? -eq 5
+	$(BIN)/python -m pytest -n 2 -m slow || test $$? -eq 5
 
 fix:  ## Repairs what ruff can repair.
 	$(TOOLS)ruff check --fix .

@@ -2,6 +2,7 @@
 """Mean loss of every task since the last line of the log."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,3 +60,21 @@ class LossLog:
         for counts in (self._sums, self._steps, self._skipped):
             counts.clear()
         return line
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next line has so far on this rank, as plain values."""
+        sums = {task: float(total) for task, total in self._sums.items()}
+        return {"sums": sums, "steps": dict(self._steps), "skipped": dict(self._skipped)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Takes it back.
+
+        Args:
+            state: What ``state_dict`` gave.
+            device: Where losses are computed.
+        """
+        self._sums = {
+            task: torch.tensor(total, device=device) for task, total in state["sums"].items()
+        }
+        self._steps = dict(state["steps"])
+        self._skipped = dict(state["skipped"])

@@ -7,6 +7,7 @@ device, where they would wait for whatever it is computing.
 
 import functools
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -24,20 +25,24 @@ class Ranks:
     Args:
         world_size: Number of ranks.
         rank: This rank.
+        timeout_seconds: How long a rank waits for the others.
     """
 
-    def __init__(self, world_size: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self, world_size: int = 1, rank: int = 0, *, timeout_seconds: float = 1800
+    ) -> None:
         self.world_size = world_size
         self.rank = rank
-        if world_size > 1:
-            _host_group()  # made by all ranks together
+        self._group: Any = None
+        if world_size > 1:  # made by all ranks together
+            self._group = _host_group(dist.group.WORLD, timeout_seconds)
 
     def sum(self, counts: Sequence[float]) -> list[float]:
         """Each count added up over the ranks, in float64: exact for whole numbers below 2^53."""
         if self.world_size == 1:
             return list(counts)
         total = torch.tensor(counts, dtype=torch.float64)
-        dist.all_reduce(total, group=_host_group())
+        dist.all_reduce(total, group=self._group)
         return list(total.tolist())
 
     def any(self, flag: bool) -> bool:
@@ -49,7 +54,7 @@ class Ranks:
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
-        dist.all_gather_object(values, value, group=_host_group())
+        dist.all_gather_object(values, value, group=self._group)
         return values
 
     def copy_from_first(self, tensor: Tensor) -> None:
@@ -57,10 +62,11 @@ class Ranks:
         if self.world_size == 1:
             return
         values = tensor.detach().cpu()
-        dist.broadcast(values, src=0, group=_host_group())
+        dist.broadcast(values, src=0, group=self._group)
         tensor.copy_(values)
 
 
 @functools.cache
-def _host_group() -> Any:
-    return dist.new_group(backend="gloo")
+def _host_group(world: Any, timeout_seconds: float) -> Any:
+    del world  # another one has other groups
+    return dist.new_group(backend="gloo", timeout=timedelta(seconds=timeout_seconds))

@@ -21,6 +21,7 @@ from hf_mtl.training.evaluating import EvaluatingTrainer
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import lost_rank_named, lost_worker_named, out_of_memory_named
 from hf_mtl.training.loading import Datasets, loader_settings
+from hf_mtl.training.log_state import LogState
 from hf_mtl.training.loss_log import LossLog, added
 from hf_mtl.training.mixture import Mixture, step_plan
 from hf_mtl.training.model_init import then, with_label_names
@@ -101,7 +102,8 @@ class MultiTaskTrainer(EvaluatingTrainer):
         self._loss_log = LossLog()
         self._results: list[ResultRow] = []
         self._stream_positions = StreamPositions()
-        self.ranks = Ranks(args.world_size, args.process_index)
+        self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
+        self._log_state = LogState(self, self._loss_log, self.ranks)
 
         def complete(built: MultiTaskModel) -> MultiTaskModel:
             if processing_class is not None:
@@ -176,6 +178,7 @@ class MultiTaskTrainer(EvaluatingTrainer):
         skipped = self._skipped_micro_batches(settings) // plan.accumulation
         plan.set_epoch(settings["epoch"], first_step=skipped)
         self._start_streams(settings, plan.seed)
+        self._log_state.begin()
         with (
             lost_rank_named(lambda: self.state.global_step + 1),
             lost_worker_named(self.args.dataloader_num_workers),
@@ -193,9 +196,8 @@ class MultiTaskTrainer(EvaluatingTrainer):
         )
 
     def _stateful_parts(self) -> Mapping[str, Stateful]:
-        parts = super()._stateful_parts()
-        has_streams = bool(self._mixture().streams)
-        return {**parts, "streams": self._stream_positions} if has_streams else parts
+        parts = {**super()._stateful_parts(), "log": self._log_state}
+        return parts | ({"streams": self._stream_positions} if self._mixture().streams else {})
 
     def _skipped_micro_batches(self, settings: Mapping[str, Any]) -> int:
         is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip

@@ -29,19 +29,24 @@ MIXTURES = {name: {"sampler": name} for name in SAMPLERS.names()} | {
 }
 NUM_EPOCHS = 3
 
-# Mixture, ranks, workers, seed of the kills.
-IN_EVERY_CHECK = [("proportional", 1, 0, 0), ("all_merged", 1, 2, 1), ("two_a_step", 2, 0, 0)]
+# Seeds of the kills, for sources that are read whole and with one that is streamed.
+SEEDS = {False: (0, 1), True: (0,)}
+# Mixture, whether a source is streamed, ranks, workers, seed of the kills.
+IN_EVERY_CHECK = [
+    ("proportional", True, 1, 2, 0),
+    ("all_merged", False, 1, 2, 1),
+    ("two_a_step", False, 2, 0, 0),
+]
 CELLS = [
     pytest.param(*cell, marks=() if cell in IN_EVERY_CHECK else pytest.mark.slow)
-    for mixture in MIXTURES
-    for ranks in (1, 2)
-    for workers in (0, 2)
-    for cell in ((mixture, ranks, workers, seed) for seed in range(2))
+    for mixture, streamed, ranks, workers in itertools.product(MIXTURES, SEEDS, (1, 2), (0, 2))
+    for cell in ((mixture, streamed, ranks, workers, seed) for seed in SEEDS[streamed])
 ]
 
 
-def settings_of(mixture, ranks, workers):
+def settings_of(mixture, streamed, ranks, workers):
     return {
+        "streamed": streamed,
         "dropout": 0.1,
         "num_train_epochs": NUM_EPOCHS,
         "per_device_train_batch_size": 2 // ranks,
@@ -66,11 +71,11 @@ def drawn(file, ranks):
 
 
 @functools.cache
-def uninterrupted(mixture, ranks, workers):
+def uninterrupted(mixture, streamed, ranks, workers):
     """What the run that is left alone gives, and what it drew."""
     with tempfile.TemporaryDirectory() as folder:
         draws = f"{folder}/draws"
-        settings = settings_of(mixture, ranks, workers) | {"save_strategy": "no"}
+        settings = settings_of(mixture, streamed, ranks, workers) | {"save_strategy": "no"}
         runs = run_ranks(interrupted_runs.train, ranks, f"{folder}/run", draws=draws, **settings)
         return runs, drawn(draws, ranks)
 
@@ -82,12 +87,12 @@ def kills(num_steps, seed):
     return [chance.randint(max(3, first + 1), last) for first, last in itertools.pairwise(ends)]
 
 
-@pytest.mark.parametrize(("mixture", "ranks", "workers", "seed"), CELLS)
+@pytest.mark.parametrize(("mixture", "streamed", "ranks", "workers", "seed"), CELLS)
 def test_a_run_killed_in_every_epoch_equals_the_uninterrupted_one(
-    tmp_path, mixture, ranks, workers, seed
+    tmp_path, mixture, streamed, ranks, workers, seed
 ):
-    whole, rows = uninterrupted(mixture, ranks, workers)
-    settings = settings_of(mixture, ranks, workers)
+    whole, rows = uninterrupted(mixture, streamed, ranks, workers)
+    settings = settings_of(mixture, streamed, ranks, workers)
     folder, draws, resume = str(tmp_path / "run"), str(tmp_path / "draws"), None
     for step in kills(whole[0]["steps"], seed):
         died = start_ranks(

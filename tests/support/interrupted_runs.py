@@ -17,6 +17,7 @@ import torch
 import torch.utils.data._utils.worker
 from strategy_runs import strategy_settings
 from toy_runs import history, toy_trainer
+from toy_streams import streaming_trainer
 from transformers import TrainerCallback
 
 __all__ = [
@@ -99,18 +100,21 @@ def train(
     resume: str | bool | None = None,
     callbacks: Any = (),
     strategy: str | None = None,
+    streamed: bool = False,
     **given: Any,
 ) -> dict[str, Any]:
     """A run, from the start or from a checkpoint."""
     if multiprocessing.parent_process() is not None:
-        # As in a script: a process of `ranks` would have a server of its own start its workers.
-        multiprocessing.set_start_method("fork", force=True)
         # Workers of a killed run look after their parent more often, and let go of its pipe.
         torch.utils.data._utils.worker.MP_STATUS_CHECK_INTERVAL = 0.2
     rank = os.environ.get("RANK", "0")
     watching = [] if draws is None else [DrawLog(Path(f"{draws}.{rank}"))]
     settings = {} if strategy is None else strategy_settings(strategy)
-    trainer = toy_trainer(output_dir, callbacks=[*watching, *callbacks], **settings, **given)
+    settings |= {"callbacks": [*watching, *callbacks]}
+    if streamed:
+        trainer = streaming_trainer(output_dir, rows_of_epoch=24, **settings, **given)
+    else:
+        trainer = toy_trainer(output_dir, **settings, **given)
     for each in watching:
         each.watch(trainer)
     trainer.train(resume_from_checkpoint=resume)

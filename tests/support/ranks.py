@@ -22,7 +22,7 @@ from typing import Any
 
 __all__ = ["Outcome", "RankError", "run_ranks", "start_ranks"]
 
-_PRELOADED = ["strategy_checks", "strategy_runs", "toy_runs"]
+_PRELOADED = ["interrupted_runs", "strategy_checks", "strategy_runs", "toy_runs", "toy_streams"]
 
 
 class RankError(AssertionError):

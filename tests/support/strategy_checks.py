@@ -15,7 +15,6 @@ __all__ = [
     "finished_with_nonfinite_loss",
     "heads_moved",
     "metrics_before_training",
-    "resumed_and_whole",
     "same_parameters_from_other_seeds",
     "trained_heads_only",
 ]
@@ -131,26 +130,3 @@ def finished_with_nonfinite_loss(
     trainer.train()
     skipped = [line.get("nonfinite/valence") for line in trainer.state.log_history]
     return {"parameters": parameters(trainer), "skipped": [each for each in skipped if each]}
-
-
-def resumed_and_whole(folder: str, strategy: str, step: int) -> dict[str, Any]:
-    """Final parameters and log of a run, and of one that goes on from its checkpoint."""
-    settings = {
-        "dropout": 0.1,
-        "sampler": "uniform",
-        "gradient_accumulation_steps": 2,
-        "per_device_train_batch_size": 1,
-        "max_steps": 12,
-        "save_strategy": "steps",
-        "save_steps": step,
-        **strategy_settings(strategy),
-    }
-    found = {}
-    for name, checkpoint in (("whole", None), ("resumed", f"{folder}/whole/checkpoint-{step}")):
-        trainer = toy_runs.toy_trainer(f"{folder}/{name}", **settings)
-        trainer.train(resume_from_checkpoint=checkpoint)
-        found[name] = {
-            "parameters": parameters(trainer),
-            "history": toy_runs.history(trainer, after=step),
-        }
-    return found

@@ -92,7 +92,7 @@ def parameters(trainer: MultiTaskTrainer) -> dict[str, np.ndarray]:
     is_zero = trainer.is_deepspeed_enabled
     wrapped = trainer.model_wrapped if is_zero else trainer.model
     state = trainer.accelerator.get_state_dict(wrapped) or {}
-    return {name: value.detach().cpu().numpy() for name, value in state.items()}
+    return {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
 
 
 def _use_deepspeed_without_compiling() -> None:

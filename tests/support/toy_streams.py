@@ -9,7 +9,7 @@ from datasets import Dataset, IterableDataset
 from transformers import BertModel, set_seed
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments, TaskSuite
-from hf_mtl.data import Draw, SourceCollection
+from hf_mtl.data import Draw, SourceCollection, prepare
 
 __all__ = ["number_stream", "numbers_at", "numbers_of", "streamed_run", "streaming_trainer"]
 
@@ -54,9 +54,21 @@ def streaming_trainer(
     num_shards: int = 3,
     num_rows: int = 48,
     dropout: float = 0.1,
+    rows_of_epoch: int | None = None,
+    callbacks: Any = None,
     **given: Any,
 ) -> MultiTaskTrainer:
-    """A trainer on the streamed source ``topic`` and the map-style source ``valence``."""
+    """A trainer on the streamed source ``topic`` and the map-style source ``valence``.
+
+    Args:
+        output_dir: Folder of the run.
+        num_shards: Shards of the stream.
+        num_rows: Rows of the stream, a multiple of 12.
+        dropout: Dropout of the backbone.
+        rows_of_epoch: Rows of the stream in an epoch; ``None``: its length is not known.
+        callbacks: As in ``Trainer``.
+        given: More training arguments.
+    """
     rows = toy_runs.toy_datasets()
     topic = Dataset.from_dict(
         {name: rows["topic"][name][:] * (num_rows // 12) for name in ("body", "group")}
@@ -66,6 +78,13 @@ def streaming_trainer(
     topic = topic.map(lambda row, i: {"body": f"{row['body']} {words[i % 19]}"}, with_indices=True)
     set_seed(0)
     config = toy_runs.tiny_bert_config(hidden_dropout_prob=dropout)
+    tokenizer = toy_runs.toy_tokenizer()
+    train: Any = {
+        "topic": topic.to_iterable_dataset(num_shards=num_shards),
+        "valence": rows["valence"],
+    }
+    if rows_of_epoch is not None:
+        train = prepare(SUITE, train, tokenizer, num_rows={"topic": rows_of_epoch})
     defaults = {
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2,
@@ -79,12 +98,10 @@ def streaming_trainer(
     return MultiTaskTrainer(
         model=MultiTaskModel.from_backbone(BertModel(config), SUITE),
         args=MultiTaskTrainingArguments(output_dir=output_dir, **defaults | given),
-        train_dataset={
-            "topic": topic.to_iterable_dataset(num_shards=num_shards),
-            "valence": rows["valence"],
-        },
+        train_dataset=train,
         eval_dataset={"topic": topic.select(range(12)), "valence": rows["valence"]},
-        processing_class=toy_runs.toy_tokenizer(),
+        processing_class=tokenizer,
+        callbacks=callbacks,
     )
 
 

@@ -24,6 +24,8 @@ class StreamPositions:
         64
     """
 
+    is_required = True
+
     def __init__(self) -> None:
         self._starts: dict[str, dict[str, BlockStart]] = {}
 

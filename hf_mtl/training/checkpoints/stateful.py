@@ -10,7 +10,13 @@ __all__ = ["Stateful", "load_parts", "merged_states"]
 
 
 class Stateful(Protocol):
-    """A part of a run with a state, such as the positions in streams."""
+    """A part of a run with a state, such as the positions in streams.
+
+    Attributes:
+        is_required: Whether a run cannot go on exactly from a checkpoint that lacks the state.
+    """
+
+    is_required: bool
 
     def state_dict(self) -> Any:
         """State of this rank, as plain JSON values."""
@@ -51,13 +57,14 @@ def load_parts(parts: Mapping[str, Stateful], saved: Mapping[str, Any], folder: 
         folder: The checkpoint, for the message.
 
     Raises:
-        ValueError: If a part has no state in the checkpoint.
+        ValueError: If a part that is required has no state in the checkpoint.
     """
-    if missing := sorted(parts.keys() - saved.keys()):
+    lacking = parts.keys() - saved.keys()
+    if missing := sorted(name for name in lacking if parts[name].is_required):
         raise ValueError(
             f"The checkpoint {folder!r} must hold the state of every part of the run, but it "
             f"lacks {missing}. Resume with the settings it was saved with; to start anew from its "
             f"weights, load them with `MultiTaskModel.from_pretrained`."
         )
-    for name, part in parts.items():
-        part.load_state_dict(saved[name])
+    for name in parts.keys() & saved.keys():
+        parts[name].load_state_dict(saved[name])

@@ -58,6 +58,21 @@ def test_a_resumed_run_equals_the_uninterrupted_one(toy_trainer, mixture):
         assert_same_run(resumed, whole, step)
 
 
+def test_a_line_of_the_log_counts_the_steps_before_a_checkpoint_too(toy_trainer):
+    """Upstream averages only those since it was resumed."""
+    settings = {"max_steps": 8, "logging_steps": 4, "save_strategy": "steps", "save_steps": 3}
+    whole = toy_trainer("whole", **settings)
+    whole.train()
+    each_step = toy_trainer("each", **settings | {"logging_steps": 1})
+    each_step.train()
+    resumed = toy_trainer("resumed", **settings)
+    found = resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-3")
+    assert len(history(whole, 3)) == 2
+    assert history(resumed, 3) == history(whole, 3)
+    losses = [line["loss"] for line in history(each_step, 3)]
+    assert found.training_loss == pytest.approx(sum(losses) / 5, rel=1e-5)
+
+
 def test_the_number_of_workers_is_irrelevant(toy_trainer):
     settings = {"dropout": 0.1, "max_steps": 6, "save_strategy": "steps", "save_steps": 4}
     whole = toy_trainer("whole", **settings)
@@ -163,6 +178,8 @@ def test_a_checkpoint_that_this_run_cannot_read_is_refused(toy_trainer, change, 
 
 def test_parts_with_a_state_are_saved_and_loaded(toy_trainer, monkeypatch):
     class Counter:
+        is_required = True
+
         def __init__(self):
             self.count = 0
 

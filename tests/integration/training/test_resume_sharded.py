@@ -22,7 +22,14 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize(
-    "strategy", ["fsdp2", pytest.param("zero2", marks=pytest.mark.slow), "zero3"]
+    "strategy",
+    [
+        "fsdp2",
+        *(
+            pytest.param(zero, marks=[pytest.mark.slow, pytest.mark.deepspeed])
+            for zero in ("zero1", "zero2", "zero3")
+        ),
+    ],
 )
 def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path, strategy):
     folder = str(tmp_path / "run")

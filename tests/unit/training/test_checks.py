@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks at construction: metrics, tasks, and which direction is better."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
@@ -71,12 +69,6 @@ def test_a_metric_of_the_users_own_is_trusted(tmp_path):
 def test_metrics_of_an_unknown_task_are_refused(tmp_path):
     with pytest.raises(KeyError, match=r"task in `compute_metrics` 'topc'. Did you mean 'topic'"):
         check_construction(arguments(tmp_path), SUITE, {"topc": len})
-
-
-def test_several_processes_are_refused_by_number():
-    args = SimpleNamespace(world_size=2, n_gpu=1, auto_find_batch_size=False)
-    with pytest.raises(ValueError, match="in one process on one device for now, but got 2"):
-        check_construction(args, SUITE, {})
 
 
 def test_a_searched_batch_size_is_refused_beside_a_fixed_one(tmp_path):
