@@ -202,6 +202,7 @@ class SourceCollection(TorchDataset[SourceRows]):
                 source.num_rows or -(-longest // rows_of_draw[name]) * rows_of_draw[name],
                 rows_of_draw[name],
                 is_stream=isinstance(source, StreamSource),
+                is_nominal=source.num_rows is None,
             )
             for name, source in self.sources.items()
         }

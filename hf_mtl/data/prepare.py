@@ -15,7 +15,7 @@ from hf_mtl.data.encoding import RowEncoding, encode_labels, encode_rows, row_en
 from hf_mtl.data.labels import is_list
 from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.source_checks import check_source
-from hf_mtl.data.streams import StreamSource, rows_of_split
+from hf_mtl.data.streams import StreamSource
 from hf_mtl.tasks import IGNORE_INDEX, TaskSpec, TaskSuite
 
 __all__ = ["prepare"]
@@ -44,7 +44,7 @@ def prepare(
         split: Word for these rows in messages and progress bars, such as ``"train"``.
         num_proc: Processes that encode; ``None``: this one.
         num_rows: Rows of streams, by source, where they are known: then an epoch has as many of
-            them. Left out: what the data set says of its split, if anything.
+            them. What ``datasets`` says of a length is no help: it depends on its cache.
 
     Raises:
         KeyError: If a column is missing.
@@ -75,7 +75,7 @@ def prepare(
                 encoding=encoding,
                 processing_class=processing_class,
                 batch_size=batch_size,
-                num_rows=(num_rows or {}).get(source, rows_of_split(dataset)),
+                num_rows=(num_rows or {}).get(source),
             )
             continue
         encoded = _encoded(

@@ -9,6 +9,7 @@ from hf_mtl.data import SourceCollection
 from hf_mtl.evaluation import ResultRow
 from hf_mtl.hub import RunResults, library_versions, machine_description, render_card
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
 __all__ = ["write_card"]
@@ -43,7 +44,7 @@ def write_card(
         results=[asdict(row) for row in results],
         backbone=model.name_or_path or "untrained",
         seed=args.seed,
-        num_parameters=model.num_parameters(),
+        num_parameters=num_parameters(model),
         num_train_rows=train.known_rows if train else {},
         machine=machine_description(),
         versions=library_versions(),

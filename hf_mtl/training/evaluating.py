@@ -12,6 +12,7 @@ from hf_mtl.evaluation import ResultRow
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.card import write_card
 from hf_mtl.training.evaluation import ComputeMetrics, evaluate_tasks
+from hf_mtl.training.faults import lost_rank_named
 from hf_mtl.training.loading import loader_settings, prepared
 from hf_mtl.training.resumable import ResumableTrainer
 
@@ -60,6 +61,8 @@ class EvaluatingTrainer(ResumableTrainer):
         return self.get_eval_dataloader(self._prepared(test_dataset, "test"))
 
     def _prepared(self, datasets: Any, split: str) -> SourceCollection | None:
+        if datasets is None or isinstance(datasets, SourceCollection):
+            return prepared(datasets, self.model, self.processing_class, split)
         # The others find in the cache what the first rank has encoded.
         with self.args.main_process_first(desc=f"encoding of {split} data"):
             return prepared(datasets, self.model, self.processing_class, split)
@@ -111,14 +114,16 @@ class EvaluatingTrainer(ResumableTrainer):
         """One pass over all sources; every task is measured by its own metrics."""
         del description, prediction_loss_only, ignore_keys
         self.callback_handler.eval_dataloader = dataloader
-        output, self._results = evaluate_tasks(
-            self.model,
-            self._on_device(dataloader),
-            self._task_metrics,
-            prefix=metric_key_prefix,
-            ranks=self.ranks,
-            forward_context=self.accelerator.autocast,
-        )
+        self.strategy.place(self.model, self.args.device)
+        with lost_rank_named(lambda: self.state.global_step, self.ranks.world_size):
+            output, self._results = evaluate_tasks(
+                self.model,
+                self._on_device(dataloader),
+                self._task_metrics,
+                prefix=metric_key_prefix,
+                ranks=self.ranks,
+                forward_context=self.accelerator.autocast,
+            )
         dataset: Any = dataloader.dataset
         return output._replace(num_samples=len(dataset))
 

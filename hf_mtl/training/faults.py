@@ -94,7 +94,7 @@ def lost_worker_named(num_workers: int) -> Iterator[None]:
 
 
 @contextmanager
-def lost_rank_named(step: Callable[[], int]) -> Iterator[None]:
+def lost_rank_named(step: Callable[[], int], world_size: int) -> Iterator[None]:
     """Turns the errors that follow the loss of another rank into one that says so.
 
     The others notice at once where the lost one's machine closes its connections, else after
@@ -102,6 +102,7 @@ def lost_rank_named(step: Callable[[], int]) -> Iterator[None]:
 
     Args:
         step: Gives the optimizer step that the run is at when it happens.
+        world_size: Number of ranks; with one nothing is turned.
 
     Raises:
         LostRankError: If a message to another rank failed.
@@ -109,7 +110,8 @@ def lost_rank_named(step: Callable[[], int]) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not (isinstance(error, dist.DistError) or _LOST_PEER.search(str(error))):
+        is_lost = isinstance(error, dist.DistError) or _LOST_PEER.search(str(error))
+        if world_size == 1 or isinstance(error, LostRankError) or not is_lost:
             raise
         raise LostRankError(
             f"A rank was lost at step {step()}: another process of this run has died or has not "

@@ -10,6 +10,7 @@ from datasets import Dataset
 from hf_mtl.data import SourceCollection, check_lengths, max_positions, prepare
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.checkpoints.preemption import outlive_sigterm
 from hf_mtl.training.checks import check_by_source, check_prepared
 
 __all__ = ["Datasets", "loader_settings", "prepared"]
@@ -55,4 +56,5 @@ def loader_settings(args: MultiTaskTrainingArguments) -> dict[str, Any]:
         "pin_memory": args.dataloader_pin_memory and torch.cuda.is_available(),
         "prefetch_factor": args.dataloader_prefetch_factor,
         "persistent_workers": args.dataloader_persistent_workers,
+        "worker_init_fn": outlive_sigterm if args.enable_jit_checkpoint else None,
     }

@@ -54,11 +54,16 @@ class LogState:
         mean = sum(share["total"] for share in state) / len(state)
         self._loaded = {**own, "before": mean}
 
-    def begin(self) -> None:
-        """Puts what was loaded where upstream, which has just begun anew, goes on from."""
-        if self._loaded is None:
-            return
+    def begin(self, *, is_resumed: bool) -> None:
+        """Begins a run: with nothing, or with what was loaded, where upstream goes on from.
+
+        Args:
+            is_resumed: Whether the run goes on from a checkpoint.
+        """
+        self._losses.clear()
         trainer, state, self._loaded = self._trainer, self._loaded, None
+        if state is None or not is_resumed:
+            return
         device = trainer.args.device
         trainer._tr_loss = torch.tensor(state["total"], device=device)
         # The loss of the whole training is a mean over the steps since it was resumed.

@@ -57,9 +57,13 @@ class LossLog:
         totals = dict(zip(self._sums, ranks.sum(values), strict=True))
         line = {f"loss/{task}": total / self._steps[task] for task, total in totals.items()}
         line |= {f"nonfinite/{task}": float(count) for task, count in self._skipped.items()}
+        self.clear()
+        return line
+
+    def clear(self) -> None:
+        """Forgets everything since the last line."""
         for counts in (self._sums, self._steps, self._skipped):
             counts.clear()
-        return line
 
     def state_dict(self) -> dict[str, Any]:
         """What the next line has so far on this rank, as plain values."""

@@ -33,7 +33,8 @@ class Memory:
     Their sum is ``parameters + gradients + optimizer + activations``:
 
     - ``parameters``: every parameter in its own data type.
-    - ``gradients``: the same for those that are trained.
+    - ``gradients``: the same for those that are trained; under DDP the backbone's once more, in
+      the buckets that are exchanged.
     - ``optimizer``: two values in float32 for each trained parameter, as AdamW keeps them.
       Of these three, a strategy that splits one over the ranks leaves each its part.
     - ``activations``: what the backbone keeps of one forward for its backward, in the data type
@@ -80,13 +81,17 @@ def estimated_memory(
         args: The training arguments.
         train: Rows to train on.
     """
+    strategy = strategy_name(args)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     whole = {
         "parameters": sum(parameter.nbytes for parameter in model.parameters()),
         "gradients": sum(parameter.nbytes for parameter in trained),
         "optimizer": sum(_OPTIMIZER_BYTES * parameter.numel() for parameter in trained),
     }
-    split = _SPLIT.get(strategy_name(args), set())
+    if strategy == "DDP":
+        backbone = (each for each in model.backbone.parameters() if each.requires_grad)
+        whole["gradients"] += sum(parameter.nbytes for parameter in backbone)
+    split = _SPLIT.get(strategy, set())
     own = {
         name: math.ceil(size / args.world_size) if name in split else size
         for name, size in whole.items()

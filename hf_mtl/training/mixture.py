@@ -52,7 +52,8 @@ class Mixture:
         tasks_per_step: Draws of a step, or ``"all"``.
         sampler: Entry of the sampler; ``None`` where nothing is drawn.
         stopping: When an epoch of ``"all"`` ends.
-        sources: Rows of each source, and of one draw over all ranks and micro-batches.
+        sources: Rows of each source, and of one draw over all ranks and micro-batches. ``None`` for
+            the rows of a stream of unknown length: whatever stands for it, the draws are the same.
         streams: Those sources that are streams.
         stream_shuffle_rows: Rows of a stream's shard that are shuffled together; ``None`` where
             nothing is streamed.
@@ -62,7 +63,7 @@ class Mixture:
     tasks_per_step: int | str
     sampler: Mapping[str, Any] | None
     stopping: str
-    sources: Mapping[str, tuple[int, int]]
+    sources: Mapping[str, tuple[int | None, int]]
     streams: Sequence[str] = ()
     stream_shuffle_rows: int | None = None
 
@@ -80,7 +81,10 @@ class Mixture:
             tasks_per_step=plan.tasks_per_step,
             sampler=None if plan.sampler is None else SAMPLERS.to_config(plan.sampler),
             stopping=plan.stopping,
-            sources={name: (size.num_rows, size.batch_size) for name, size in plan.sizes.items()},
+            sources={
+                name: (None if size.is_nominal else size.num_rows, size.batch_size)
+                for name, size in plan.sizes.items()
+            },
             streams=streams,
             stream_shuffle_rows=stream_shuffle_rows if streams else None,
         )

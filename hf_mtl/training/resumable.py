@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import Trainer
+from transformers import Trainer, TrainerState
 from transformers.trainer_utils import TrainOutput
 
 from hf_mtl.models import MultiTaskModel
@@ -21,14 +21,16 @@ from hf_mtl.training.checkpoints.optimizer_state import (
     loading_by_name,
     parameter_names,
 )
-from hf_mtl.training.checkpoints.preemption import outlive_sigterm, preemption_of
+from hf_mtl.training.checkpoints.preemption import preemption_of
 from hf_mtl.training.checkpoints.resuming import CurrentRun, changed_tasks, start_folder
 from hf_mtl.training.checkpoints.run_state import REPLICATED, RunState
 from hf_mtl.training.checkpoints.saving import Saving
 from hf_mtl.training.checkpoints.staging import StagedCheckpoint, rotate
 from hf_mtl.training.checkpoints.stateful import Stateful, load_parts, merged_states
+from hf_mtl.training.faults import lost_rank_named, lost_worker_named
 from hf_mtl.training.mixture import Mixture
 from hf_mtl.training.ranks import Ranks
+from hf_mtl.training.strategies import Strategy
 
 __all__ = ["ResumableTrainer"]
 
@@ -59,6 +61,7 @@ class ResumableTrainer(Trainer):
     args: MultiTaskTrainingArguments
     model: MultiTaskModel
     ranks: Ranks
+    strategy: Strategy
     _saving: Saving | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -102,13 +105,22 @@ class ResumableTrainer(Trainer):
             SavingError: If a checkpoint cannot be saved.
             ValueError: If ``output_dir`` holds another run, or a checkpoint does not fit.
         """
+        with (
+            lost_rank_named(lambda: self.state.global_step + 1, self.ranks.world_size),
+            lost_worker_named(self.args.dataloader_num_workers),
+        ):
+            return self._train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+
+    def _train(
+        self, resume_from_checkpoint: str | bool | None, trial: Any, ignored: list[str] | None
+    ) -> TrainOutput:
         is_first_run = trial is None and self.state.global_step == 0
         if resume_from_checkpoint or is_first_run:
             resume_from_checkpoint = start_folder(
                 self.args, resume_from_checkpoint, self._current_run(), self.ranks
             )
         with self._preemption.listening() if self._preemption else nullcontext():
-            return super().train(resume_from_checkpoint, trial, ignore_keys_for_eval)
+            return super().train(resume_from_checkpoint, trial, ignored)
 
     # Saving
 
@@ -119,7 +131,7 @@ class ResumableTrainer(Trainer):
             staged,
             self.ranks,
             is_saver=self.args.should_save,
-            is_sharded=self._strategy != REPLICATED,
+            is_sharded=self.strategy.layout != REPLICATED,
         )
         try:
             with saving.publishing(run_state):
@@ -161,21 +173,28 @@ class ResumableTrainer(Trainer):
             tasks=list(self.suite),
             parameter_names=names,
             world_size=self.args.world_size,
-            strategy=self._strategy,
+            strategy=self.strategy.layout,
             parts=merged_states(self._stateful_parts(), self.ranks),
         )
 
     def _parameter_names(self) -> list[list[str]]:
         return parameter_names(self.model, self.optimizer)
 
-    @property
-    def _strategy(self) -> str:
-        if self.is_deepspeed_enabled:
-            return "deepspeed"
-        return "fsdp" if self.is_fsdp_enabled else REPLICATED
-
     def _current_run(self) -> CurrentRun:
-        return CurrentRun(self._mixture, list(self.suite), self.args.world_size, self._strategy)
+        return CurrentRun(
+            self._mixture_after,
+            list(self.suite),
+            self.args.world_size,
+            self.strategy.layout,
+            self.strategy.needs_same_ranks,
+        )
+
+    def _mixture_after(self, checkpoint: Path) -> Mixture:
+        if self.args.auto_find_batch_size:
+            # What upstream does a little later: it goes on with the size that was found.
+            state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+            self._train_batch_size = state.train_batch_size or self._train_batch_size
+        return self._mixture()
 
     # Loading
 
@@ -214,8 +233,6 @@ class ResumableTrainer(Trainer):
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return None
-        if self._preemption is not None:
-            settings["train_dataloader"].worker_init_fn = outlive_sigterm
         return super()._run_epoch(*args, **settings)
 
 

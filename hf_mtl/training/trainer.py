@@ -19,7 +19,7 @@ from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
 from hf_mtl.training.evaluating import EvaluatingTrainer
 from hf_mtl.training.evaluation import ComputeMetrics
-from hf_mtl.training.faults import lost_rank_named, lost_worker_named, out_of_memory_named
+from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.loading import Datasets, loader_settings
 from hf_mtl.training.log_state import LogState
 from hf_mtl.training.loss_log import LossLog, added
@@ -54,8 +54,8 @@ class MultiTaskTrainer(EvaluatingTrainer):
     ``num_examples``            rows of an epoch, repeated ones included        ``data``
     ``create_optimizer``        heads of absent tasks keep still                ``strategies``
     ``_wrap_model``             no gradient is awaited from absent heads        ``strategies``
-    ``_run_epoch``              the plan learns epoch and position on resume,   ``data``,
-                                lost workers and ranks are named                ``faults``
+    ``create_accelerator_...``  the strategy belongs to it                      ``strategies``
+    ``_run_epoch``              the plan learns epoch and position on resume    ``data``
     ==========================  ==============================================  =================
 
     Args:
@@ -102,6 +102,8 @@ class MultiTaskTrainer(EvaluatingTrainer):
         self._loss_log = LossLog()
         self._results: list[ResultRow] = []
         self._stream_positions = StreamPositions()
+        self._losses: dict[str, Tensor] = {}
+        self._is_last = True
         self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
         self._log_state = LogState(self, self._loss_log, self.ranks)
 
@@ -120,13 +122,17 @@ class MultiTaskTrainer(EvaluatingTrainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
-        self.strategy = strategy_of(self.accelerator, args, self.ranks)
         check_construction(args, self.suite, self._task_metrics)
         self.processing_class = self.processing_class or self.model.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
         self.eval_dataset = self._prepared(eval_dataset, "eval")
         evaluated = self.suite if self.eval_dataset is None else self.eval_dataset.suite
         set_best_metric_direction(args, evaluated, self._task_metrics)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """The accelerator, and the strategy that it is for; anew for each trial of a search."""
+        super().create_accelerator_and_postprocess()
+        self.strategy = strategy_of(self.accelerator, self.args, self.ranks)
 
     # Data
 
@@ -178,12 +184,9 @@ class MultiTaskTrainer(EvaluatingTrainer):
         skipped = self._skipped_micro_batches(settings) // plan.accumulation
         plan.set_epoch(settings["epoch"], first_step=skipped)
         self._start_streams(settings, plan.seed)
-        self._log_state.begin()
-        with (
-            lost_rank_named(lambda: self.state.global_step + 1),
-            lost_worker_named(self.args.dataloader_num_workers),
-        ):
-            return super()._run_epoch(*args, **settings)
+        if settings["epoch"] == settings["epochs_trained"]:
+            self._log_state.begin(is_resumed=bool(settings["resume_from_checkpoint"]))
+        return super()._run_epoch(*args, **settings)
 
     def _start_streams(self, settings: Mapping[str, Any], seed: int) -> None:
         is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip
@@ -238,7 +241,7 @@ class MultiTaskTrainer(EvaluatingTrainer):
 
     def _run(self, model: nn.Module, step: Step) -> Tensor:
         total = torch.zeros((), device=self.args.device)
-        self._losses: dict[str, Tensor] = {}
+        self._losses = {}
         tasks = step.scale.weights
         for index, forward in enumerate(step.forwards):
             self._is_last = index == len(step.forwards) - 1

@@ -100,6 +100,29 @@ def test_a_loss_that_is_not_finite_stops_every_rank(tmp_path, strategy):
         assert "that of 'valence' is not at step 3" in str(outcome.error)
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_labels_and_losses_keep_their_precision_in_bf16(tmp_path, strategy):
+    """FSDP2 would cast a score of 1987.25 to 1984, and losses to three digits."""
+    check = strategy_checks.losses_of_large_scores
+    full = run_ranks(check, 2, str(tmp_path / "full"), strategy, "")[0]
+    half = run_ranks(check, 2, str(tmp_path / "half"), strategy, "bf16")[0]
+    assert full == pytest.approx([1987.25**2] * 3, rel=2e-3)
+    assert half == pytest.approx(full, rel=2e-4)
+
+
+def test_the_first_rank_writes_the_card_and_nobody_waits(tmp_path):
+    assert run_ranks(strategy_checks.card_written, 2, str(tmp_path), timeout=60) == [[0, 1]] * 2
+    assert (tmp_path / "README.md").is_file()
+
+
+def test_checkpoints_that_only_one_rank_sees_are_an_error_on_all(tmp_path):
+    outcomes = start_ranks(
+        strategy_checks.resumed_without_shared_folder, 2, str(tmp_path), timeout=60
+    )
+    for outcome in outcomes:
+        assert "file system that all machines share" in str(outcome.error)
+
+
 def test_per_task_losses_are_right_in_bf16(tmp_path):
     settings = {"tasks_per_step": "all", "max_steps": 3, "dtype": "float32"}
     full, half = (

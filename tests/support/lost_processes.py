@@ -59,7 +59,7 @@ def sum_with_a_rank_that_dies(step: int) -> tuple[str, str]:
     if dist.get_rank() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     try:
-        with lost_rank_named(lambda: step):
+        with lost_rank_named(lambda: step, 2):
             for _ in range(100):
                 dist.all_reduce(torch.ones(1))
     except LostRankError as error:

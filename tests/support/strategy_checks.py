@@ -12,12 +12,50 @@ from strategy_runs import parameters, strategy_settings
 from transformers import TrainerCallback, set_seed
 
 __all__ = [
+    "card_written",
     "finished_with_nonfinite_loss",
     "heads_moved",
+    "losses_of_large_scores",
     "metrics_before_training",
+    "resumed_without_shared_folder",
     "same_parameters_from_other_seeds",
     "trained_heads_only",
 ]
+
+
+def card_written(output_dir: str) -> list[int]:
+    """Ranks, told by each of them after the first has written the card."""
+    trainer = toy_runs.toy_trainer(output_dir)
+    trainer.create_model_card()
+    return trainer.ranks.gather(trainer.ranks.rank)
+
+
+def losses_of_large_scores(output_dir: str, strategy: str, precision: str) -> list[float]:
+    """Loss of a regression whose scores are no numbers of bfloat16, before anything is learned."""
+    data = toy_runs.toy_datasets()
+    data["valence"] = data["valence"].map(lambda _: {"score": 1987.25})
+    trainer = toy_runs.toy_trainer(
+        output_dir,
+        data=data,
+        tasks_per_step="all",
+        max_steps=2,
+        learning_rate=1e-9,
+        **({precision: True} if precision else {}),
+        **strategy_settings(strategy),
+    )
+    trainer.train()
+    metrics = trainer.evaluate()
+    losses = [line["loss/valence"] for line in toy_runs.history(trainer)]
+    return [*losses, metrics["eval_valence_loss"]]
+
+
+def resumed_without_shared_folder(output_dir: str) -> None:
+    """A run that is resumed where only the first rank sees its checkpoints."""
+    settings = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1}
+    toy_runs.toy_trainer(f"{output_dir}/0", **settings).train()
+    rank = os.environ["RANK"]
+    trainer = toy_runs.toy_trainer(f"{output_dir}/{rank}", **settings)
+    trainer.train(resume_from_checkpoint=True)
 
 
 class HeadWatcher(TrainerCallback):

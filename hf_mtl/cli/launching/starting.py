@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from subprocess import CalledProcessError
 from typing import Any
 
@@ -101,7 +101,9 @@ def _termination_passed_on() -> Iterator[None]:
     def pass_on(signum: int, frame: Any) -> None:
         del frame
         for rank in psutil.Process().children():
-            rank.send_signal(signum)
+            # Another thread may have seen the end of one in between.
+            with suppress(psutil.NoSuchProcess):
+                rank.send_signal(signum)
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:

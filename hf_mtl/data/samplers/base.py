@@ -24,6 +24,7 @@ class SourceSize:
             takes what is left.
         is_stream: Whether the source is a stream: its rows are positions that are counted on
             without end, and ``num_rows`` only says how long an epoch is.
+        is_nominal: Whether ``num_rows`` only stands for the length of a stream that is not known.
 
     Raises:
         TypeError: If one of them is no whole number.
@@ -37,6 +38,7 @@ class SourceSize:
     num_rows: int
     batch_size: int
     is_stream: bool = False
+    is_nominal: bool = False
 
     def __post_init__(self) -> None:
         check_positive("num_rows", self.num_rows, whole=True)

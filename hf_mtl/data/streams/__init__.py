@@ -2,7 +2,7 @@
 """Streamed sources: rows that are read when they are drawn, in an order that is exact on resume."""
 
 from hf_mtl.data.streams.order import StreamOrder
-from hf_mtl.data.streams.pipeline import is_shuffled, rows_of_split
+from hf_mtl.data.streams.pipeline import is_shuffled
 from hf_mtl.data.streams.positions import StreamPositions
 from hf_mtl.data.streams.raw import first_row
 from hf_mtl.data.streams.reader import BlockStart
@@ -15,5 +15,4 @@ __all__ = [
     "StreamSource",
     "first_row",
     "is_shuffled",
-    "rows_of_split",
 ]

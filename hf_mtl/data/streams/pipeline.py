@@ -9,27 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from datasets import IterableDataset
-from datasets.iterable_dataset import (
-    ArrowExamplesIterable,
-    BufferShuffledExamplesIterable,
-    ExamplesIterable,
-    FormattedExamplesIterable,
-    RebatchedArrowExamplesIterable,
-    SelectColumnsIterable,
-)
+from datasets.iterable_dataset import BufferShuffledExamplesIterable
 
-__all__ = ["files_of", "is_shuffled", "rows_of_split"]
-
-# What passes on as many rows as it gets.
-_KEEPS_ROWS = frozenset(
-    {
-        ArrowExamplesIterable,
-        ExamplesIterable,
-        FormattedExamplesIterable,
-        RebatchedArrowExamplesIterable,
-        SelectColumnsIterable,
-    }
-)
+__all__ = ["files_of", "is_shuffled"]
 
 
 def is_shuffled(dataset: IterableDataset) -> bool:
@@ -48,18 +30,6 @@ def files_of(dataset: IterableDataset) -> list[str]:
                 files |= dict.fromkeys(given)
                 break
     return list(files)
-
-
-def rows_of_split(dataset: IterableDataset) -> int | None:
-    """Rows of a stream where its data set says how many its split has; else ``None``."""
-    splits, name = dataset.info.splits, str(dataset.split)
-    if not splits or name not in splits or not _has_all_rows(dataset):
-        return None
-    return splits[name].num_examples or None
-
-
-def _has_all_rows(dataset: IterableDataset) -> bool:
-    return all(type(part) in _KEEPS_ROWS for part in _parts(dataset))
 
 
 def _parts(dataset: IterableDataset) -> Iterator[Any]:

@@ -187,8 +187,9 @@ class ShardReader:
         except Exception as error:  # whatever the format's reader raises
             first = self._block_index * self._order.block_rows
             raise ValueError(
-                f"The data of {self._stream.described(self._read_from)} cannot be read from row "
-                f"{first} on, counted from 0: {message_of(error)} Correct the data, or leave "
+                f"The data of {self._stream.described(self._read_from)} cannot be read, in the "
+                f"block of rows that begins with row {first}, counted from 0 (numbers that follow "
+                f"are the file reader's own): {message_of(error)}. Correct the data, or leave "
                 f"these rows out."
             ) from error
         return None if batch is None else self._stream.needed(batch)

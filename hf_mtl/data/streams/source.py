@@ -17,6 +17,9 @@ from hf_mtl.data.streams.reader import BlockStart, ShardReader, StreamRow
 
 __all__ = ["StreamSource"]
 
+# Blocks of a shard whose starts are remembered: more than the draws of a step lie in.
+_STARTS_KEPT = 16
+
 
 class StreamSource:
     """One source that is read from an ``IterableDataset``; its rows are positions in its order.
@@ -58,6 +61,7 @@ class StreamSource:
         self._readers: dict[int, ShardReader] = {}
         self._noted: dict[int, int] = {}
         self._begun: dict[str, BlockStart] = {}
+        self._passed: dict[int, dict[int, BlockStart]] = {}
         self._process: int | None = None
         self.start(seed=0, shuffle_rows=1)
 
@@ -122,14 +126,14 @@ class StreamSource:
         return self._encoded([StreamRow(row, 0, number) for number, row in enumerate(rows)])
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_readers": {}, "_begun": {}, "_process": None}
+        return self.__dict__ | {"_readers": {}, "_begun": {}, "_passed": {}, "_process": None}
 
     def _forget(self, epoch: int) -> None:
         self._process = os.getpid()
         self._order = StreamOrder(
             self.name, self._seed, epoch, self._raw.num_shards, self._shuffle_rows
         )
-        self._readers, self._noted, self._begun = {}, {}, {}
+        self._readers, self._noted, self._begun, self._passed = {}, {}, {}, {}
 
     def _row(self, position: int) -> StreamRow:
         shard, index = self._order.place(position)
@@ -140,15 +144,25 @@ class StreamSource:
         if self._noted.get(shard) != reader.start:
             self._noted[shard] = reader.start
             self._begun[str(shard)] = reader.block_start
+            self._remember(shard, reader.block_start)
         return row
 
+    def _remember(self, shard: int, start: BlockStart) -> None:
+        # With accumulation and several draws a step, positions go back inside the step.
+        passed = self._passed.setdefault(shard, {})
+        passed[start["start"]] = start
+        if len(passed) > _STARTS_KEPT:
+            del passed[min(passed)]
+
     def _reader(self, shard: int, index: int) -> ShardReader:
-        """A reader that has yet to come to an index of a shard's sequence."""
+        """A reader that has yet to come to an index of a shard's sequence, by little if it can."""
+        starts = [*self._passed.get(shard, {}).values()]
         saved = self._positions.get(shard)
-        is_before = (
-            saved is not None and saved["epoch"] == self._order.epoch and saved["start"] <= index
-        )
-        return ShardReader(self._raw, self._order, shard, saved if is_before else None)
+        if saved is not None and saved["epoch"] == self._order.epoch:
+            starts.append(saved)
+        before = [start for start in starts if start["start"] <= index]
+        nearest = max(before, key=lambda start: start["start"], default=None)
+        return ShardReader(self._raw, self._order, shard, nearest)
 
     def _row_at_hand(self, position: int) -> StreamRow:
         for reader in self._readers.values():

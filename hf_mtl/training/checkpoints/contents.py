@@ -10,23 +10,23 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, loggi
 from hf_mtl.training.checkpoints.run_state import RUN_STATE_FILE, RunState, has_run_state
 from hf_mtl.training.checkpoints.staging import step_folders
 
-__all__ = ["file_sizes", "holds_shards_only", "missing_parts", "newest_whole", "tensor_names"]
+__all__ = ["file_sizes", "missing_parts", "newest_whole", "tensor_names"]
 
 logger = logging.get_logger(__name__)
 
-# Names of a part under each strategy; one of them will do. FSDP keeps shards in folders, DeepSpeed
-# everything in the folder that `latest` names.
-_SAFETENSORS = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
-_SHARDS = ("pytorch_model_fsdp*", "latest")
+# Names of a part under each strategy; one of them will do. DeepSpeed keeps what it goes on from in
+# the folder that `latest` names.
 _PARTS = (
-    (*_SAFETENSORS, *_SHARDS),
+    (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME),
     ("trainer_state.json",),
-    ("optimizer.pt", "optimizer.bin", "optimizer_0", "latest"),
+    ("optimizer.pt", "optimizer.bin", "latest"),
     ("scheduler.pt", "latest"),
     ("rng_state*.pth",),
 )
-# Of the files that a checkpoint was saved with, those that it cannot do without.
-_STATE_SUFFIXES = (".pt", ".pth", ".distcp")
+# Of the files that a checkpoint was saved with, those that it cannot do without. FSDP goes on from
+# `pytorch_model_fsdp.bin` and `optimizer.bin`.
+_STATE_SUFFIXES = (".pt", ".pth", ".bin")
+_NOT_STATE = frozenset({"training_args.bin"})
 
 
 def missing_parts(folder: Path) -> list[str]:
@@ -41,7 +41,8 @@ def missing_parts(folder: Path) -> list[str]:
     for name, size in RunState.read(folder).files.items():
         file = folder / name
         if not file.is_file():
-            if name.endswith(_STATE_SUFFIXES) and name not in missing:
+            is_state = name.endswith(_STATE_SUFFIXES) and name not in _NOT_STATE
+            if is_state and name not in missing:
                 missing.append(name)
         # Safetensors know their own size, and may be written anew by whoever edits a head.
         elif file.stat().st_size < size and file.suffix != ".safetensors":
@@ -58,8 +59,7 @@ def newest_whole(run_folder: Path) -> Path | None:
     for folder in reversed(step_folders(run_folder).values()):
         try:
             missing = missing_parts(folder)
-            if not holds_shards_only(folder):
-                tensor_names(folder)
+            tensor_names(folder)
         except ValueError as error:
             logger.warning(f"Passing over a checkpoint: {error}")
             continue
@@ -67,12 +67,6 @@ def newest_whole(run_folder: Path) -> Path | None:
             return folder
         logger.warning(f"Passing over {str(folder)!r}: it is not whole, it lacks {missing}.")
     return None
-
-
-def holds_shards_only(folder: Path) -> bool:
-    """Whether the weights are shards of FSDP or DeepSpeed, without safetensors beside them."""
-    has_shards = any(any(folder.glob(name)) for name in _SHARDS)
-    return has_shards and not any((folder / name).is_file() for name in _SAFETENSORS)
 
 
 def tensor_names(folder: Path) -> list[str]:

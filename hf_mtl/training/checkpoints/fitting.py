@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from hf_mtl.training.checkpoints.contents import holds_shards_only, tensor_names
+from hf_mtl.training.checkpoints.contents import tensor_names
 
 __all__ = ["check_complete"]
 
@@ -20,7 +20,7 @@ def check_complete(
     """Raises unless a checkpoint holds exactly the tensors of a model, by the same names.
 
     Upstream restores what fits and warns about the rest, so that a run goes on with random
-    weights. Shards of FSDP and DeepSpeed are left to their own loading, which is strict.
+    weights.
 
     Args:
         folder: Checkpoint with safetensors, whole or sharded.
@@ -30,8 +30,6 @@ def check_complete(
     Raises:
         ValueError: If a file is damaged, or tensors are missing or left over.
     """
-    if holds_shards_only(Path(folder)):
-        return
     found = set(tensor_names(Path(folder)))
     expected = model.state_dict(keep_vars=True)
     # Tied weights are saved under one of their names.

@@ -80,10 +80,12 @@ class PreemptionCallback(JITCheckpointCallback):
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Leaves, before anything that belongs to the end of an epoch or of training."""
         if self.is_leaving:
-            logger.warning(
-                f"SIGTERM: saved after step {state.global_step}, leaving with exit code "
-                f"{EXIT_CODE}. Go on with `resume_from_checkpoint=True`."
-            )
+            if state.is_world_process_zero:
+                logger.warning(
+                    f"SIGTERM: saved after step {state.global_step}, leaving with exit code "
+                    f"{EXIT_CODE}. Go on with `resume_from_checkpoint=True`, or "
+                    f"`hf-mtl train --resume`."
+                )
             raise Preempted
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

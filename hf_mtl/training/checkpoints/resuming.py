@@ -4,6 +4,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checkpoints.contents import missing_parts, newest_whole
@@ -21,16 +22,18 @@ class CurrentRun:
     """What a checkpoint has to fit.
 
     Args:
-        mixture: Gives the mixture; asked only where a run goes on.
+        mixture: Gives the mixture, for a checkpoint that the run goes on from.
         tasks: Names of the tasks.
         world_size: Number of ranks.
         strategy: How the ranks share the model, as in ``RunState``.
+        needs_same_ranks: Whether only as many ranks as saved a checkpoint can load it.
     """
 
-    mixture: Callable[[], Mixture]
+    mixture: Callable[[Path], Mixture]
     tasks: Sequence[str]
     world_size: int = 1
     strategy: str = REPLICATED
+    needs_same_ranks: bool = False
 
 
 def start_folder(
@@ -54,21 +57,36 @@ def start_folder(
         ValueError: If the folder holds another run, or the checkpoint is not fit to go on from;
             on every rank.
     """
-    folder, error = resume_from_checkpoint, None
-    try:
+
+    def recovered() -> None:
         if args.should_save and Path(str(args.output_dir)).is_dir():
             recover(Path(str(args.output_dir)))
-        ranks.gather(None)  # nobody looks before that is done
-        folder = _checked(args, resume_from_checkpoint, run)
-    except ValueError as found:
+
+    _on_all(recovered, ranks)  # nobody looks before that is done
+    folders = _on_all(lambda: _checked(args, resume_from_checkpoint, run), ranks)
+    if len(set(folders)) > 1:
+        found = sorted(map(str, set(folders)))
+        raise ValueError(
+            f"`output_dir` must be on a file system that all machines share, but in "
+            f"{str(args.output_dir)!r} ranks found different checkpoints: {found}."
+        )
+    folder: str | bool | None = folders[0]
+    return folder
+
+
+def _on_all(act: Callable[[], Any], ranks: Ranks) -> list[Any]:
+    """What every rank gets from an act; where it fails on one, all of them fail."""
+    answer, error = None, None
+    try:
+        answer = act()
+    except (OSError, ValueError) as found:
         error = found
-    answers = ranks.gather((folder, None if error is None else str(error)))
+    answers = ranks.gather((answer, None if error is None else str(error)))
     if error is not None:
         raise error
     if messages := [message for _, message in answers if message is not None]:
         raise ValueError(messages[0])
-    found_first: str | bool | None = answers[0][0]
-    return found_first
+    return [found for found, _ in answers]
 
 
 def _checked(
@@ -109,7 +127,7 @@ def check_resumable(folder: str | Path, run: CurrentRun, *, ignore_data_skip: bo
         )
     saved = RunState.read(Path(folder))
     _check_strategy(str(folder), saved, run)
-    mixture = run.mixture()
+    mixture = run.mixture(Path(folder))
     if not ignore_data_skip and (differences := mixture.differences(saved.mixture)):
         raise ValueError(
             f"A resumed run must draw the same rows as the run of {str(folder)!r}, but "
@@ -136,7 +154,7 @@ def _check_strategy(folder: str, saved: RunState, run: CurrentRun) -> None:
             f"under, {saved.strategy!r}, but the run is {run.strategy!r}. Launch it as before; to "
             f"start anew from its weights, load them with `MultiTaskModel.from_pretrained`."
         )
-    if run.strategy == "deepspeed" and saved.world_size != run.world_size:
+    if run.needs_same_ranks and saved.world_size != run.world_size:
         raise ValueError(
             f"A checkpoint of DeepSpeed must be resumed on the number of ranks that it was saved "
             f"on, {saved.world_size} for {folder!r}, but there are {run.world_size}. Launch as "

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from torch.nn import Parameter
-
 from hf_mtl.data import eval_dataloader
 from hf_mtl.evaluation import ResultRow, collect, constant_baseline, result_rows, task_metrics
 from hf_mtl.hub import RunResults, library_versions, machine_description
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.recipe.arguments import MIXTURE_FIELDS
 from hf_mtl.training.recipe.loading import RecipeData
 from hf_mtl.training.recipe.provenance import provenance
@@ -78,7 +77,7 @@ def describe_run(
         results=plain_rows(rows),
         backbone=_backbone_name(recipe),
         seed=recipe.seed,
-        num_parameters=sum(_size(parameter) for parameter in model.parameters()),
+        num_parameters=num_parameters(model),
         num_train_rows=data.train.known_rows,
         settings=_settings(recipe),
         seconds=seconds,
@@ -124,8 +123,3 @@ def _rows(
     assert data.test is not None
     baselines = constant_baseline(data.suite, data.train, data.test)
     return result_rows(data.suite, metrics, num_rows=num_rows, baselines=baselines, prefix=_PREFIX)
-
-
-def _size(parameter: Parameter) -> int:
-    """Elements of a parameter; where ZeRO-3 has split it, it looks empty and says its own size."""
-    return int(getattr(parameter, "ds_numel", parameter.numel()))

@@ -24,5 +24,15 @@ def load_data_in_turn(recipe: Recipe) -> RecipeData:
     state = recipe.training_arguments().distributed_state
     if state is None or state.num_processes == 1:
         return load_data(recipe)
-    with state.local_main_process_first():
-        return load_data(recipe)
+    # Not `local_main_process_first`: if the first process raises in it, the others wait for ever.
+    data: RecipeData | None = None
+    error: BaseException | None = None
+    if state.is_local_main_process:
+        try:
+            data = load_data(recipe)
+        except BaseException as raised:
+            error = raised
+    state.wait_for_everyone()
+    if error is not None:
+        raise error
+    return load_data(recipe) if data is None else data

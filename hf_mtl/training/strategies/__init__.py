@@ -33,7 +33,7 @@ def strategy_of(accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks
     # The state has these plugins only where they are used.
     if getattr(accelerator.state, "deepspeed_plugin", None) is not None:
         return Zero(accelerator, args, ranks)
-    if getattr(accelerator.state, "fsdp_plugin", None) is not None and ranks.world_size > 1:
+    if getattr(accelerator.state, "fsdp_plugin", None) is not None:
         return FullySharded(accelerator, args, ranks)
     if ranks.world_size > 1:
         return DataParallel(accelerator, args, ranks)

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.checkpoints.run_state import REPLICATED
 from hf_mtl.training.ranks import Ranks
 
 __all__ = ["HEADS", "Strategy"]
@@ -33,7 +35,10 @@ class Strategy:
         ValueError: If the strategy cannot do what the arguments ask for.
     """
 
-    name = "one process"
+    layout = REPLICATED
+    """How checkpoints are laid out: whole, or as that kind of sharding saves them."""
+    needs_same_ranks = False
+    """Whether a checkpoint can be loaded only by as many ranks as saved it."""
 
     def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
         self.accelerator = accelerator
@@ -46,6 +51,12 @@ class Strategy:
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The model, made ready before the strategy takes hold of it; or wrapped already."""
         return model
+
+    def place(self, model: nn.Module, device: torch.device) -> None:
+        """Moves a model that is evaluated before it is trained to where its inputs will be.
+
+        Upstream leaves models that are to be sharded on the host until they are.
+        """
 
     def share_out(self, optimizer: Optimizer, model: MultiTaskModel) -> None:
         """Changes a new optimizer as the strategy needs it."""

@@ -46,7 +46,6 @@ class HeadsOnly(nn.Module):
 class DataParallel(Strategy):
     """DistributedDataParallel for the backbone, messages of our own for the heads of a step."""
 
-    name = "DDP"
     _defers = True
 
     def check(self, args: MultiTaskTrainingArguments) -> None:

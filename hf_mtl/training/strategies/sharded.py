@@ -4,8 +4,10 @@
 import warnings
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import final
 
+import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
@@ -24,7 +26,7 @@ class FullySharded(Strategy):
     Every parameter is sharded by itself, so a head that no rank has run has no gradient.
     """
 
-    name = "FSDP2"
+    layout = "fsdp"
     _defers = True
 
     def check(self, args: MultiTaskTrainingArguments) -> None:
@@ -50,12 +52,21 @@ class FullySharded(Strategy):
             plugin = self.accelerator.state.fsdp_plugin
             if plugin.transformer_cls_names_to_wrap is None:
                 plugin.transformer_cls_names_to_wrap = _layers(model)
+            if plugin.mixed_precision_policy is not None:
+                # Autocast casts what has to be. Labels and losses must keep their precision.
+                plugin.mixed_precision_policy = replace(
+                    plugin.mixed_precision_policy, cast_forward_inputs=False, output_dtype=None
+                )
             for parameter in model.heads.parameters():
                 if not parameter.is_meta and not isinstance(parameter, DTensor):
                     self.ranks.copy_from_first(parameter.data)
         # Nobody changes an output in place, so views are harmless.
         warnings.filterwarnings("ignore", message=r".*returned a view tensor.*")
         return model
+
+    def place(self, model: nn.Module, device: torch.device) -> None:
+        if not isinstance(model, FSDPModule):
+            model.to(device)
 
     def during_forward(
         self, model: nn.Module, tasks: Iterable[str], *, is_last: bool

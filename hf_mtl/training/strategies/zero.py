@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, final
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -24,7 +25,8 @@ __all__ = ["Zero", "split_by_head"]
 class Zero(Strategy):
     """DeepSpeed ZeRO, stages 1, 2 and 3."""
 
-    name = "DeepSpeed ZeRO"
+    layout = "deepspeed"
+    needs_same_ranks = True
 
     def check(self, args: MultiTaskTrainingArguments) -> None:
         self._present: frozenset[str] = frozenset()
@@ -51,6 +53,11 @@ class Zero(Strategy):
                 f"`on_nonfinite` must be 'stop' under DeepSpeed, whose gradients cannot be taken "
                 f"back, but got {args.on_nonfinite!r}. Use DDP or FSDP2, or leave it out."
             )
+
+    def place(self, model: nn.Module, device: torch.device) -> None:
+        is_split = any(hasattr(parameter, "ds_id") for parameter in model.parameters())
+        if self.accelerator.deepspeed_engine_wrapped is None and not is_split:
+            model.to(device)
 
     def share_out(self, optimizer: Optimizer, model: MultiTaskModel) -> None:
         split_by_head(optimizer, model)

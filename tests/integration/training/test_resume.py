@@ -241,6 +241,22 @@ def test_a_folder_with_another_run_is_refused_until_told_otherwise(toy_trainer):
     toy_trainer(**settings | {"max_steps": 3}).train(resume_from_checkpoint=True)
 
 
+def test_a_second_training_logs_nothing_of_the_first(toy_trainer):
+    complete = {"num_train_epochs": 1, "tasks_per_step": "all", "stopping": "first_exhausted"}
+    trainer = toy_trainer(**complete, per_device_train_batch_size=2, logging_steps=2, max_steps=3)
+    for _ in range(2):
+        trainer.train()
+        line = trainer.state.log_history[0]
+        losses = [value for name, value in line.items() if name.startswith("loss/")]
+        assert line["loss"] == pytest.approx(sum(losses) / 4, rel=1e-5)
+
+
+def test_a_search_of_hyperparameters_has_the_strategy_of_its_accelerator(toy_trainer):
+    trainer = toy_trainer()
+    trainer.create_accelerator_and_postprocess()  # as upstream does for each trial
+    assert trainer.strategy.accelerator is trainer.accelerator
+
+
 def test_the_same_trainer_may_train_again(toy_trainer):
     trainer = toy_trainer(max_steps=2, save_strategy="steps", save_steps=1)
     trainer.train()

@@ -136,7 +136,8 @@ def test_what_a_strategy_cannot_do_is_refused(checkpoint, strategy, ranks, tasks
     saved_under = "deepspeed" if strategy == "deepspeed" else "fsdp"
     replace(RunState.read(folder), strategy=saved_under, world_size=4).write(folder)
     names = list(trainer.suite)[: -1 if tasks == "fewer" else None]
-    run = CurrentRun(trainer._mixture, names, world_size=ranks, strategy=strategy)
+    is_zero = strategy == "deepspeed"
+    run = CurrentRun(trainer._mixture_after, names, ranks, strategy, needs_same_ranks=is_zero)
     with pytest.raises(ValueError, match=words):
         check_resumable(folder, run, ignore_data_skip=False)
 
@@ -144,5 +145,5 @@ def test_what_a_strategy_cannot_do_is_refused(checkpoint, strategy, ranks, tasks
 def test_fsdp_may_go_on_with_another_number_of_ranks(checkpoint):
     folder, trainer = Path(checkpoint[0]), checkpoint[1]
     replace(RunState.read(folder), strategy="fsdp", world_size=4).write(folder)
-    run = CurrentRun(trainer._mixture, list(trainer.suite), world_size=2, strategy="fsdp")
+    run = CurrentRun(trainer._mixture_after, list(trainer.suite), world_size=2, strategy="fsdp")
     check_resumable(folder, run, ignore_data_skip=False)

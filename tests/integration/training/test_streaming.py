@@ -70,6 +70,19 @@ def test_the_number_of_workers_may_change(tmp_path, before, after):
     assert_same_run(resumed, whole, 13)
 
 
+@pytest.mark.parametrize("mixture", MIXTURES, ids=str)
+def test_a_run_on_a_stream_of_unknown_length_goes_on_for_more_steps(tmp_path, mixture):
+    settings = {"save_strategy": "steps", "save_steps": 4, "lr_scheduler_type": "constant"}
+    settings |= mixture
+    whole = streaming_trainer(str(tmp_path / "whole"), max_steps=8, **settings)
+    whole.train()
+    streaming_trainer(str(tmp_path / "short"), max_steps=4, **settings).train()
+    longer = streaming_trainer(str(tmp_path / "short"), max_steps=8, **settings)
+    longer.train(resume_from_checkpoint=True)
+    assert longer.state.global_step == 8
+    assert_same_run(longer, whole, 4)
+
+
 def with_known_length(trainer: MultiTaskTrainer) -> MultiTaskTrainer:
     """The trainer with a stream that says how many rows it has, which makes epochs."""
     trainer.train_dataset.sources["topic"].num_rows = 48

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Launch configurations and commands, as accelerate and torch read them."""
 
+import signal
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,7 +14,11 @@ from hf_mtl.cli.launching.processes import (
     count_processes,
     torchrun_arguments,
 )
-from hf_mtl.cli.launching.starting import run_with_accelerate, run_with_torch
+from hf_mtl.cli.launching.starting import (
+    _termination_passed_on,
+    run_with_accelerate,
+    run_with_torch,
+)
 from hf_mtl.cli.launching.strategies import PACKAGED, read_strategy
 
 TRAIN = ["recipe.yaml", "--resume", "training.max_steps=3"]
@@ -189,6 +194,22 @@ def test_the_exit_code_is_that_of_the_process_that_the_others_follow(tmp_path, e
     words = torchrun_arguments(Processes(2), [])
     start = words[: words.index("--module")]
     assert run_with_torch([*start, str(script)], processes_here=2) == code
+
+
+def test_a_rank_that_has_just_ended_does_not_end_the_launcher(monkeypatch):
+    import psutil
+
+    told = []
+
+    class Rank:
+        def send_signal(self, signum):
+            told.append(signum)
+            raise psutil.NoSuchProcess(1)
+
+    monkeypatch.setattr(psutil.Process, "children", lambda _: [Rank(), Rank()])
+    with _termination_passed_on():
+        signal.raise_signal(signal.SIGTERM)
+    assert told == [signal.SIGTERM] * 2
 
 
 @pytest.mark.distributed

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from toy_streams import number_stream, numbers_at, numbers_of
 
-from hf_mtl.data import SourceSize, StepPlan, StreamPositions, train_dataloader
+from hf_mtl.data import SAMPLERS, SourceSize, StepPlan, StreamPositions, train_dataloader
 
 # More workers than this machine has cores.
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -125,6 +125,27 @@ def test_a_resumed_run_reads_no_more_however_far_it_was(stream_of, step):
     ROWS_READ.clear()
     numbers_at(resumed, range(6 * step, 6 * step + 6))
     assert 0 < len(ROWS_READ) <= 2 * 80
+
+
+@pytest.mark.parametrize("draws", [3, 12])
+def test_positions_that_go_back_inside_a_step_do_not_read_all_up_to_them_again(stream_of, draws):
+    # Micro-batches of the first step: (0..3), (8..11) and so on, then (4..7), (12..15).
+    plan = StepPlan(
+        {"news": SourceSize(num_rows=3840, batch_size=8, is_stream=True)},
+        sampler=SAMPLERS.build("proportional"),
+        tasks_per_step=draws,
+        accumulation=2,
+    )
+    rows = IterableDataset.from_generator(counted_rows, gen_kwargs={"shards": [0]})
+    ROWS_READ.clear()
+    numbers = numbers_in(train_dataloader(stream_of(rows, shuffle_rows=50), plan))
+    # Where a micro-batch goes back to a block, no more than its pass of 80 rows is read anew.
+    assert len(ROWS_READ) < 3 * 3840
+    positions = [position for batch in plan for draw in batch for position in draw.rows]
+    expected = numbers_at(stream_of(rows, shuffle_rows=50), range(3840))
+    assert [number for forward in numbers for number in forward] == [
+        expected[position] for position in positions
+    ]
 
 
 def test_blocks_of_a_draw_that_was_not_consumed_are_not_saved(stream_of):

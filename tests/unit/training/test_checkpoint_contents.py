@@ -11,20 +11,19 @@ from hf_mtl.training.checkpoints.contents import file_sizes, missing_parts, newe
 LAYOUTS = {
     "one process": ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"],
     "DDP": ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state_0.pth"],
-    "FSDP, full": [
+    "FSDP": [
         "model.safetensors",
         "pytorch_model_fsdp.bin",
         "optimizer.bin",
         "scheduler.pt",
         "rng_state_0.pth",
     ],
-    "FSDP, sharded": [
-        "pytorch_model_fsdp_0/__0_0.distcp",
-        "optimizer_0/__0_0.distcp",
-        "scheduler.pt",
+    "DeepSpeed": [
+        "model.safetensors",
+        "latest",
+        "global_step3/mp_rank_00_model_states.pt",
         "rng_state_0.pth",
     ],
-    "DeepSpeed": ["latest", "global_step3/mp_rank_00_model_states.pt", "rng_state_0.pth"],
 }
 
 
@@ -37,8 +36,7 @@ def make(tmp_path):
         for name in [*LAYOUTS[layout], "trainer_state.json"]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(f"text of {name}")
-        if "model.safetensors" in LAYOUTS[layout]:
-            save_file({"a": torch.zeros(3)}, folder / "model.safetensors")
+        save_file({"a": torch.zeros(3)}, folder / "model.safetensors")
         RunState(mixture={}, files=file_sizes(folder)).write(folder)
         return folder
 
@@ -73,16 +71,22 @@ def test_without_random_numbers_it_cannot_go_on_exactly(make):
 
 
 @pytest.mark.parametrize(
-    ("layout", "shard"),
+    ("layout", "name"),
     [
-        ("FSDP, sharded", "optimizer_0/__0_0.distcp"),
+        ("FSDP", "pytorch_model_fsdp.bin"),
         ("DeepSpeed", "global_step3/mp_rank_00_model_states.pt"),
     ],
 )
-def test_a_missing_shard_is_named(make, layout, shard):
+def test_a_missing_file_that_a_strategy_goes_on_from_is_named(make, layout, name):
     folder = make(layout)
-    (folder / shard).unlink()
-    assert missing_parts(folder) == [shard]
+    (folder / name).unlink()
+    assert missing_parts(folder) == [name]
+
+
+def test_a_missing_optimizer_of_fsdp_is_named(make):
+    folder = make("FSDP")
+    (folder / "optimizer.bin").unlink()
+    assert missing_parts(folder) == ["optimizer.pt", "optimizer.bin"]
 
 
 def test_what_a_resume_does_not_read_may_be_missing(make):

@@ -83,9 +83,3 @@ def test_tied_weights_without_memory_of_their_own_may_be_saved_once(tmp_path):
     model["b"].weight = nn.Parameter(torch.empty(0))
     with pytest.raises(ValueError, match=r"lacks 1 tensors: b.weight"):
         check_complete(tmp_path, model)
-
-
-@pytest.mark.parametrize("shards", ["latest", "pytorch_model_fsdp.bin"])
-def test_shards_are_left_to_their_own_loading(tmp_path, model, shards):
-    (tmp_path / shards).write_text("")
-    check_complete(tmp_path, model)

@@ -94,7 +94,7 @@ def test_a_real_lack_of_memory_on_the_host_is_named():
     [
         out_of_memory_named(["topic"], TOKENS),
         lost_worker_named(2),
-        lost_rank_named(lambda: 3),
+        lost_rank_named(lambda: 3, 2),
     ],
     ids=["memory", "worker", "rank"],
 )
@@ -146,6 +146,6 @@ def test_a_rank_that_is_killed_is_named_by_the_other_at_once():
 
 @pytest.mark.parametrize("error", ["DistBackendError", "DistNetworkError", "DistStoreError"])
 def test_errors_of_other_backends_mean_a_lost_rank_as_well(error):
-    with pytest.raises(LostRankError, match="at step 3") as caught, lost_rank_named(lambda: 3):
+    with pytest.raises(LostRankError, match="at step 3") as caught, lost_rank_named(lambda: 3, 2):
         raise getattr(torch.distributed, error)("NCCL communicator was aborted on rank 0.")
     assert "(NCCL communicator was aborted on rank 0.)" in str(caught.value)

@@ -117,23 +117,27 @@ def test_one_process_is_said_with_the_rows_of_its_steps(plan_of):
 
 
 @pytest.mark.parametrize(
-    ("environment", "name", "parts"),
+    ("environment", "name", "part", "buckets"),
     [
-        ({}, "DDP", (1, 1, 1)),
-        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP2", (2, 2, 2)),
+        ({}, "DDP", 1, 1),
+        ({"ACCELERATE_USE_FSDP": "true"}, "FSDP2", 2, 0),
     ],
 )
-def test_a_strategy_leaves_each_rank_its_part(plan_of, monkeypatch, environment, name, parts):
+def test_a_strategy_leaves_each_rank_its_part(
+    plan_of, monkeypatch, tiny_bert_config, environment, name, part, buckets
+):
     whole = plan_of().memory
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setattr(MultiTaskTrainingArguments, "world_size", 2)
     plan = plan_of()
+    backbone = model_on("meta", tiny_bert_config).backbone.parameters()
+    in_buckets = buckets * sum(parameter.nbytes for parameter in backbone)
     assert (plan.ranks, plan.strategy) == (2, name)
     assert plan.memory == Memory(
-        parameters=whole.parameters // parts[0],
-        gradients=whole.gradients // parts[1],
-        optimizer=whole.optimizer // parts[2],
+        parameters=whole.parameters // part,
+        gradients=whole.gradients // part + in_buckets,
+        optimizer=whole.optimizer // part,
         activations=whole.activations,
     )
 

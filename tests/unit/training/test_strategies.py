@@ -10,8 +10,10 @@ from transformers import BertModel
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainingArguments
 from hf_mtl.training.ranks import Ranks
-from hf_mtl.training.strategies import strategy_of
-from hf_mtl.training.strategies.zero import split_by_head
+from hf_mtl.training.strategies import Strategy, strategy_of
+from hf_mtl.training.strategies.data_parallel import DataParallel
+from hf_mtl.training.strategies.sharded import FullySharded
+from hf_mtl.training.strategies.zero import Zero, split_by_head
 
 TWO = SimpleNamespace(world_size=2, rank=0)
 
@@ -34,11 +36,12 @@ def zero(**config):
 
 def test_a_strategy_is_known_by_the_plugin_that_the_accelerator_has(tmp_path):
     args = arguments(tmp_path)
-    assert strategy_of(accelerator(), args, Ranks()).name == "one process"
-    assert strategy_of(accelerator(), args, TWO).name == "DDP"
-    assert strategy_of(accelerator(fsdp_plugin=fsdp()), args, TWO).name == "FSDP2"
+    assert type(strategy_of(accelerator(), args, Ranks())) is Strategy
+    assert isinstance(strategy_of(accelerator(), args, TWO), DataParallel)
+    for ranks in (Ranks(), TWO):
+        assert isinstance(strategy_of(accelerator(fsdp_plugin=fsdp()), args, ranks), FullySharded)
     plugin = zero(zero_optimization={"stage": 1})
-    assert strategy_of(accelerator(deepspeed_plugin=plugin), args, TWO).name == "DeepSpeed ZeRO"
+    assert isinstance(strategy_of(accelerator(deepspeed_plugin=plugin), args, TWO), Zero)
 
 
 def test_one_process_for_several_devices_is_refused(tmp_path):
