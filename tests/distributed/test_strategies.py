@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds under every strategy: heads that keep still, equal ranks, exact resume, faults."""
 
+import shutil
+
 import numpy as np
 import pytest
 import strategy_checks
@@ -80,6 +82,21 @@ def test_an_untrained_model_is_evaluated_alike_on_every_rank(tmp_path, strategy)
     first, second = map(metrics, run_ranks(check, 2, str(tmp_path / "two"), strategy))
     assert first == second
     assert first == pytest.approx(one, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "before", "after"),
+    [("ddp", 2, 1), ("ddp", 1, 2), pytest.param("fsdp2", 3, 2, marks=pytest.mark.slow)],
+)
+def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, strategy, before, after):
+    """Six rows of a draw on each step, in the same order, whoever takes them."""
+    check = strategy_checks.trained_on
+    whole = run_ranks(check, after, str(tmp_path / "whole"), strategy, 6 // after, max_steps=8)[0]
+    folder = str(tmp_path / "run")
+    run_ranks(check, before, folder, strategy, 6 // before, max_steps=8)
+    shutil.rmtree(f"{folder}/checkpoint-8")
+    resumed = run_ranks(check, after, folder, strategy, 6 // after, resume=True, max_steps=8)[0]
+    assert_same_parameters(resumed, whole, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])

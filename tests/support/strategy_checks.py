@@ -20,6 +20,7 @@ __all__ = [
     "resumed_without_shared_folder",
     "same_parameters_from_other_seeds",
     "trained_heads_only",
+    "trained_on",
 ]
 
 
@@ -56,6 +57,25 @@ def resumed_without_shared_folder(output_dir: str) -> None:
     rank = os.environ["RANK"]
     trainer = toy_runs.toy_trainer(f"{output_dir}/{rank}", **settings)
     trainer.train(resume_from_checkpoint=True)
+
+
+def trained_on(
+    output_dir: str, strategy: str, rows: int, resume: bool = False, **given: Any
+) -> dict[str, np.ndarray]:
+    """Parameters after training with so many rows of a batch on this rank."""
+    trainer = toy_runs.toy_trainer(
+        output_dir,
+        dtype=torch.float64,
+        sampler="uniform",
+        tasks_per_step=2,
+        per_device_train_batch_size=rows,
+        save_strategy="steps",
+        save_steps=4,
+        **(strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}),
+        **given,
+    )
+    trainer.train(resume_from_checkpoint=resume or None)
+    return parameters(trainer)
 
 
 class HeadWatcher(TrainerCallback):
