@@ -55,8 +55,10 @@ def test_only_heads_can_be_trained(tmp_path):
     [
         {"activation_checkpointing": True},
         {"ddp_static_graph": True},
-        {"activation_checkpointing": True, "ddp_static_graph": True},
-        {"ddp_find_unused_parameters": True},
+        pytest.param(
+            {"activation_checkpointing": True, "ddp_static_graph": True}, marks=pytest.mark.slow
+        ),
+        pytest.param({"ddp_find_unused_parameters": True}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

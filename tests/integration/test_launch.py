@@ -116,6 +116,7 @@ def test_two_processes_train_one_model_and_the_first_speaks_for_both(recipe):
     ]
 
 
+@pytest.mark.slow
 def test_a_wrong_recipe_is_said_once_and_has_the_exit_code_of_train(recipe):
     code, output, errors = finished(recipe, "tasks.topic.type=text-clasification")
     assert code == 2

@@ -23,9 +23,9 @@ from hf_mtl.training.checkpoints import RunState
 
 SAMPLERS = [
     {},
-    {"sampler": "temperature"},
+    pytest.param({"sampler": "temperature"}, marks=pytest.mark.slow),
     {"sampler": "uniform", "tasks_per_step": 2},
-    {"sampler": "round_robin"},
+    pytest.param({"sampler": "round_robin"}, marks=pytest.mark.slow),
     {"tasks_per_step": "all", "batches": "merged"},
 ]
 
