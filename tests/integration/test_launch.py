@@ -17,6 +17,9 @@ from typer.testing import CliRunner
 
 from hf_mtl._yaml import dump_yaml
 from hf_mtl.cli.app import app
+from hf_mtl.training.strategies.data_parallel import DataParallel
+from hf_mtl.training.strategies.sharded import FullySharded
+from hf_mtl.training.strategies.zero import Zero
 
 pytestmark = pytest.mark.distributed
 
@@ -180,11 +183,11 @@ def test_a_run_that_loses_a_rank_ends_soon_and_says_so(recipe):
 @pytest.mark.parametrize(
     ("name", "strategy", "is_split"),
     [
-        ("ddp", "DDP", False),
-        ("fsdp2", "FSDP2", True),
-        ("zero1", "DeepSpeed ZeRO", False),
-        ("zero2", "DeepSpeed ZeRO", False),
-        ("zero3", "DeepSpeed ZeRO", True),
+        ("ddp", DataParallel, False),
+        ("fsdp2", FullySharded, True),
+        ("zero1", Zero, False),
+        ("zero2", Zero, False),
+        ("zero3", Zero, True),
     ],
 )
 def test_every_configuration_chooses_its_strategy_with_equal_losses(

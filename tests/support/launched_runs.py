@@ -41,13 +41,13 @@ def trained_as_launched(name: str, output_dir: str, **given: Any) -> dict[str, A
         given: Arguments of ``toy_trainer``.
 
     Returns:
-        Name of the strategy, the parameters that are split over the ranks, and losses.
+        Class of the strategy, the parameters that are split over the ranks, and losses.
     """
     strategy_runs.strategy_settings(name)  # lets it run on a CPU
     trainer = toy_runs.toy_trainer(output_dir, **given)
     trainer.train()
     return {
-        "strategy": trainer.strategy.name,
+        "strategy": type(trainer.strategy),
         "is_split": sorted(
             parameter
             for parameter, value in trainer.model.named_parameters()
