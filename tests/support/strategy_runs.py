@@ -2,6 +2,7 @@
 """Runs of the toy tasks under each strategy, and what they leave behind as plain values."""
 
 import os
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import toy_runs
 
 from hf_mtl import MultiTaskTrainer
 
-__all__ = ["STRATEGIES", "parameters", "strategy_settings", "trained", "trained_cells"]
+__all__ = [
+    "STRATEGIES",
+    "evaluated",
+    "parameters",
+    "strategy_settings",
+    "trained",
+    "trained_cells",
+]
 
 STRATEGIES = ("ddp", "fsdp2", "zero1", "zero2", "zero3")
 
@@ -57,19 +65,23 @@ def trained(
         complete: Whether rows without labels are left out.
         given: More training arguments.
     """
-    data = toy_runs.toy_datasets()
-    if complete:
-        data = {name: rows.filter(_is_complete) for name, rows in data.items()}
     settings = strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}
-    trainer = toy_runs.toy_trainer(
-        output_dir, dtype=getattr(torch, dtype), data=data, **settings | given
-    )
+    trainer = _trainer(output_dir, dtype, complete=complete, **settings | given)
     trainer.train()
     return {
         "parameters": parameters(trainer),
         "history": toy_runs.history(trainer),
         "metrics": trainer.evaluate(),
     }
+
+
+def evaluated(parameters: dict[str, np.ndarray], *, dtype: str, complete: bool) -> dict[str, float]:
+    """Metrics of the same tasks on this process, with given parameters."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = _trainer(folder, dtype, complete=complete)
+        state = {name: torch.from_numpy(value) for name, value in parameters.items()}
+        trainer.model.load_state_dict(state)
+        return trainer.evaluate()
 
 
 def trained_cells(
@@ -80,6 +92,13 @@ def trained_cells(
         name: trained(f"{output_dir}/{name}", strategy, **settings)
         for name, settings in cells.items()
     }
+
+
+def _trainer(output_dir: str, dtype: str, *, complete: bool, **given: Any) -> MultiTaskTrainer:
+    data = toy_runs.toy_datasets()
+    if complete:
+        data = {name: rows.filter(_is_complete) for name, rows in data.items()}
+    return toy_runs.toy_trainer(output_dir, dtype=getattr(torch, dtype), data=data, **given)
 
 
 def _is_complete(row: dict[str, Any]) -> bool:
