@@ -11,6 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 from hf_mtl.data.columns import label_column_name
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.samplers import SourceSize, TaskSampler
+from hf_mtl.data.stored_rows import StoredRows
 from hf_mtl.data.streams import BlockStart, StreamPositions, StreamSource
 from hf_mtl.data.streams.checks import check_unknown_lengths
 from hf_mtl.tasks import TaskSuite
@@ -32,7 +33,7 @@ class PreparedSource:
 
     name: str
     tasks: tuple[str, ...]
-    dataset: Dataset
+    dataset: Dataset | StoredRows
     batch_size: int | None = None
 
     @property
@@ -120,6 +121,11 @@ class SourceCollection(TorchDataset[SourceRows]):
         if isinstance(source, StreamSource):
             return self._source_rows(source, source.first_rows(count))
         return self[Draw(name, tuple(range(min(count, source.num_rows))))]
+
+    @property
+    def has_streams(self) -> bool:
+        """Whether some source is a stream."""
+        return any(isinstance(source, StreamSource) for source in self.sources.values())
 
     @property
     def known_rows(self) -> dict[str, int]:

@@ -12,10 +12,10 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
-from datasets import Dataset, Features
+from datasets import Features
 
 from hf_mtl._checks import check_same_names
 from hf_mtl.data.collection import PreparedSource, SourceCollection
@@ -273,9 +273,7 @@ def _collection(
             num_rows=entry["num_rows"],
             column_names=_columns(entry["inputs"], tasks),
         )
-        # All that is asked of a data set behind this point.
-        dataset = cast("Dataset", rows)
-        sources[name] = PreparedSource(name, tasks, dataset, suite[tasks[0]].batch_size)
+        sources[name] = PreparedSource(name, tasks, rows, suite[tasks[0]].batch_size)
     return SourceCollection(
         suite.subset(task for task in suite if suite.source_of(task) in sources),
         sources,

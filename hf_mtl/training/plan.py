@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow.compute as pc
-from torch import nn
 
 from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
@@ -143,8 +143,8 @@ def make_plan(
         ranks=args.world_size,
         strategy=strategy_name(args),
         rows_per_step=mixed.rows_per_step,
-        parameters=_count(model),
-        trainable_parameters=_count(model, trainable=True),
+        parameters=num_parameters(model),
+        trainable_parameters=num_parameters(model, trainable=True),
         memory=estimated_memory(model, args, train),
     )
 
@@ -157,7 +157,7 @@ def _task_plan(task: str, model: MultiTaskModel) -> TaskPlan:
         source=model.suite.source_of(task),
         num_labels=None if spec.labels is None else len(spec.labels),
         weight=model.suite.weights[task],
-        head_parameters=_count(model.heads[task]),
+        head_parameters=num_parameters(model.heads[task]),
     )
 
 
@@ -185,11 +185,3 @@ def _sampler_name(args: MultiTaskTrainingArguments) -> str | None:
         return None
     entry = args.sampler or "proportional"
     return entry if isinstance(entry, str) else str(entry["name"])
-
-
-def _count(module: nn.Module, *, trainable: bool = False) -> int:
-    return sum(
-        parameter.numel()
-        for parameter in module.parameters()
-        if parameter.requires_grad or not trainable
-    )

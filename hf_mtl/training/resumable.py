@@ -34,7 +34,7 @@ from hf_mtl.training.strategies import Strategy
 
 __all__ = ["ResumableTrainer"]
 
-_WHOLE_STATE_FILE = "optimizer.bin"  # FSDP's, unless every rank saves its own shards
+_WHOLE_STATE_FILE = "optimizer.bin"  # FSDP2's
 _SCHEDULER_FILE = "scheduler.pt"
 
 
@@ -45,7 +45,8 @@ class ResumableTrainer(Trainer):
     hook                             why                                        done by
     ===============================  =========================================  =================
     ``train``                        no run is overwritten by chance; the last  ``resuming``,
-                                     whole checkpoint is found; SIGTERM         ``preemption``
+                                     whole checkpoint is found; SIGTERM; lost   ``preemption``,
+                                     ranks and workers                          ``faults``
     ``_save_checkpoint``             all or nothing, with our own state         ``saving``
     ``save_model``                   a failure on one rank ends all of them     ``saving``
     ``_get_output_dir``              files go to the staging folder first       ``staging``
@@ -53,8 +54,7 @@ class ResumableTrainer(Trainer):
     ``_load_from_checkpoint``        a partial load is refused                  ``fitting``
     ``_load_best_model``             a partial load is refused                  ``fitting``
     ``_load_optimizer_and_...``      moments by name; state of other parts      ``optimizer_state``
-    ``_run_epoch``                   a run that was done takes no more steps;   ``preemption``
-                                     workers outlive SIGTERM
+    ``_run_epoch``                   a run that was done takes no more steps    ``Trainer``
     ===============================  =========================================  =================
     """
 
@@ -215,11 +215,11 @@ class ResumableTrainer(Trainer):
             return
         saved = RunState.read(Path(checkpoint))
         current = [] if self.is_deepspeed_enabled else self._parameter_names()
-        whole = Path(checkpoint) / _WHOLE_STATE_FILE
-        if self.is_fsdp_enabled and whole.is_file():
+        if self.is_fsdp_enabled:
             scheduler: Any = self.lr_scheduler
             scheduler.load_state_dict(_read(Path(checkpoint) / _SCHEDULER_FILE))
-            load_whole_state(self.optimizer, _read(whole), current)
+            whole = _read(Path(checkpoint) / _WHOLE_STATE_FILE)
+            load_whole_state(self.optimizer, whole, current)
         else:
             with loading_by_name(self.optimizer, saved.parameter_names, current):
                 super()._load_optimizer_and_scheduler(checkpoint)

@@ -7,7 +7,7 @@ before the first backward pass, so every forward can be followed by its own back
 graph is alive at a time. All ranks run the same forwards with the same heads.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,14 @@ class Step:
     forwards: Sequence[Mapping[str, Any]]
     scale: StepScale
 
-    def without(self, tasks: Iterable[str], weights: Mapping[str, float]) -> "Step":
+    def without(self, tasks: Collection[str], weights: Mapping[str, float]) -> "Step":
         """The step without some tasks, as if they had no label.
 
         Args:
             tasks: Those that are left out.
             weights: Weight of each task, averaging 1 over the suite.
         """
-        left = {task: n for task, n in self.scale.num_labelled.items() if task not in set(tasks)}
+        left = {task: n for task, n in self.scale.num_labelled.items() if task not in tasks}
         forwards = [_with_labels_of(forward, left) for forward in self.forwards]
         return Step([each for each in forwards if each["labels"]], _scale(left, weights))
 
@@ -115,7 +115,7 @@ def _scale(num: Mapping[str, int], weights: Mapping[str, float]) -> StepScale:
     return StepScale(num, {task: weights[task] / len(num) for task in num})
 
 
-def _with_labels_of(forward: Mapping[str, Any], tasks: Iterable[str]) -> Mapping[str, Any]:
+def _with_labels_of(forward: Mapping[str, Any], tasks: Collection[str]) -> Mapping[str, Any]:
     """A forward with the labels of some tasks only, in the order that they have there."""
-    labels = {task: each for task, each in forward["labels"].items() if task in set(tasks)}
+    labels = {task: each for task, each in forward["labels"].items() if task in tasks}
     return {**forward, "labels": labels}

@@ -180,33 +180,30 @@ class MultiTaskTrainer(EvaluatingTrainer):
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:
         # Upstream sets the epoch after it has wrapped the loader to skip to the position of a
         # checkpoint, where the call no longer reaches the sampler.
-        plan = settings["train_dataloader"].batch_sampler
-        skipped = self._skipped_micro_batches(settings) // plan.accumulation
-        plan.set_epoch(settings["epoch"], first_step=skipped)
-        self._start_streams(settings, plan.seed)
-        if settings["epoch"] == settings["epochs_trained"]:
-            self._log_state.begin(is_resumed=bool(settings["resume_from_checkpoint"]))
-        return super()._run_epoch(*args, **settings)
-
-    def _start_streams(self, settings: Mapping[str, Any], seed: int) -> None:
-        is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip
-        if not is_resumed and settings["epoch"] == settings["epochs_trained"]:
-            self._stream_positions.load_state_dict({})  # of another run of this trainer
-        settings["train_dataloader"].dataset.start_streams(
-            seed=seed,
+        loader = settings["train_dataloader"]
+        plan, collection = loader.batch_sampler, loader.dataset
+        is_resumed = bool(settings["resume_from_checkpoint"])
+        keeps_position = is_resumed and not self.args.ignore_data_skip
+        skipped = 0
+        if settings["epoch"] == settings["epochs_trained"]:  # the first epoch of this call
+            self._log_state.begin(is_resumed=is_resumed)
+            if keeps_position:
+                skipped = settings["steps_trained_in_current_epoch"]
+            else:
+                self._stream_positions.load_state_dict({})  # of another run of this trainer
+        plan.set_epoch(settings["epoch"], first_step=skipped // plan.accumulation)
+        collection.start_streams(
+            seed=plan.seed,
             shuffle_rows=self.args.stream_shuffle_rows,
             positions=self._stream_positions,
         )
+        return super()._run_epoch(*args, **settings)
 
     def _stateful_parts(self) -> Mapping[str, Stateful]:
         parts = {**super()._stateful_parts(), "log": self._log_state}
-        return parts | ({"streams": self._stream_positions} if self._mixture().streams else {})
-
-    def _skipped_micro_batches(self, settings: Mapping[str, Any]) -> int:
-        is_resumed = settings["resume_from_checkpoint"] and not self.args.ignore_data_skip
-        if is_resumed and settings["epoch"] == settings["epochs_trained"]:
-            return int(settings["steps_trained_in_current_epoch"])
-        return 0
+        if self._train_collection().has_streams:
+            parts["streams"] = self._stream_positions
+        return parts
 
     # One step
 

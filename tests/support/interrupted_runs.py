@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.utils.data._utils.worker
-from strategy_runs import strategy_settings
+from strategy_runs import parameters, strategy_settings
 from toy_runs import history, toy_trainer
 from toy_streams import streaming_trainer
 from transformers import TrainerCallback
@@ -83,10 +83,8 @@ class KillIn(TrainerCallback):
 
 def outcome(trainer: Any) -> dict[str, Any]:
     """What two runs have in common that are the same run."""
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) or {}
     return {
-        # As arrays: tensors would be sent as memory that is gone with the process.
-        "parameters": {name: value.cpu().clone().numpy() for name, value in state.items()},
+        "parameters": parameters(trainer),
         "history": history(trainer),
         "best": trainer.state.best_model_checkpoint,
         "steps": trainer.state.global_step,

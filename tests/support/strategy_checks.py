@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 import toy_runs
-from strategy_runs import parameters, strategy_settings
+from strategy_runs import parameters, settings_on_ranks, strategy_settings
 from transformers import TrainerCallback, set_seed
 
 __all__ = [
@@ -71,7 +71,7 @@ def trained_on(
         per_device_train_batch_size=rows,
         save_strategy="steps",
         save_steps=4,
-        **(strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}),
+        **settings_on_ranks(strategy),
         **given,
     )
     trainer.train(resume_from_checkpoint=resume or None)
@@ -182,7 +182,7 @@ def finished_with_nonfinite_loss(
         on_nonfinite=rule,
         per_device_train_batch_size=4 // int(os.environ.get("WORLD_SIZE", "1")),
         callbacks=[spoiler],
-        **(strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}),
+        **settings_on_ranks(strategy),
     )
     spoiler.trainer = trainer
     trainer.train()

@@ -15,6 +15,7 @@ __all__ = [
     "STRATEGIES",
     "evaluated",
     "parameters",
+    "settings_on_ranks",
     "strategy_settings",
     "trained",
     "trained_cells",
@@ -48,6 +49,11 @@ def strategy_settings(strategy: str) -> dict[str, Any]:
     return {}
 
 
+def settings_on_ranks(strategy: str) -> dict[str, Any]:
+    """Training arguments that choose a strategy; none in a process that is no rank."""
+    return strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}
+
+
 def trained(
     output_dir: str,
     strategy: str = "ddp",
@@ -65,8 +71,8 @@ def trained(
         complete: Whether rows without labels are left out.
         given: More training arguments.
     """
-    settings = strategy_settings(strategy) if "WORLD_SIZE" in os.environ else {}
-    trainer = _trainer(output_dir, dtype, complete=complete, **settings | given)
+    settings = settings_on_ranks(strategy) | given
+    trainer = _trainer(output_dir, dtype, complete=complete, **settings)
     trainer.train()
     return {
         "parameters": parameters(trainer),
@@ -107,7 +113,10 @@ def _is_complete(row: dict[str, Any]) -> bool:
 
 
 def parameters(trainer: MultiTaskTrainer) -> dict[str, np.ndarray]:
-    """All parameters, whole, under the names of the model."""
+    """All parameters, whole, under the names of the model.
+
+    As arrays: tensors would be sent as memory that is gone with the process.
+    """
     is_zero = trainer.is_deepspeed_enabled
     wrapped = trainer.model_wrapped if is_zero else trainer.model
     state = trainer.accelerator.get_state_dict(wrapped) or {}

@@ -2,7 +2,7 @@
 """How many processes a run has and where, and the commands that start them."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hf_mtl.cli.launching.strategies import Strategy
@@ -109,8 +109,7 @@ def accelerate_arguments(
     }
     if processes.main_ip is not None:
         given["main_process_ip"] = processes.main_ip
-    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return [*options, "--same_network", "--module", *_TRAIN, *train_arguments]
+    return [*_options(given), "--same_network", "--module", *_TRAIN, *train_arguments]
 
 
 def torchrun_arguments(processes: Processes, train_arguments: Sequence[str]) -> list[str]:
@@ -127,8 +126,11 @@ def torchrun_arguments(processes: Processes, train_arguments: Sequence[str]) -> 
         "master_addr": processes.main_ip or "127.0.0.1",
         "master_port": _port(processes),
     }
-    options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return [*options, "--module", *_TRAIN, *train_arguments]
+    return [*_options(given), "--module", *_TRAIN, *train_arguments]
+
+
+def _options(given: Mapping[str, object]) -> list[str]:
+    return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 
 def _port(processes: Processes) -> int:

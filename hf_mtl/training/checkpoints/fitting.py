@@ -6,12 +6,12 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from hf_mtl.models.parameters import task_of
 from hf_mtl.training.checkpoints.contents import tensor_names
 
 __all__ = ["check_complete"]
 
 _SHOWN = 8
-_HEADS = "heads"
 
 
 def check_complete(
@@ -41,19 +41,13 @@ def check_complete(
     ]
     left_over = sorted(found - expected.keys())
     for names, what in ((missing, "lacks"), (left_over, "has, beyond the model,")):
-        names = [name for name in names if _task_of(name) not in changed_tasks]
+        names = [name for name in names if task_of(name) not in changed_tasks]
         if names:
             shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
             raise ValueError(
                 f"The checkpoint {str(folder)!r} must fit the model, but it {what} {len(names)} "
                 f"tensors: {shown}. Resume with the tasks and the backbone it was trained with."
             )
-
-
-def _task_of(tensor: str) -> str | None:
-    """Task of a head's tensor."""
-    parts = tensor.split(".")
-    return parts[1] if parts[0] == _HEADS and len(parts) > 2 else None
 
 
 def _identity(tensor: Tensor) -> tuple[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from hf_mtl.models import MultiTaskModel
@@ -14,10 +15,7 @@ from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checkpoints.run_state import REPLICATED
 from hf_mtl.training.ranks import Ranks
 
-__all__ = ["HEADS", "Strategy"]
-
-HEADS = "heads."
-"""What the name of every parameter of a head begins with."""
+__all__ = ["Strategy"]
 
 
 class Strategy:
@@ -51,6 +49,15 @@ class Strategy:
     def wrapped(self, model: nn.Module) -> nn.Module:
         """The model, made ready before the strategy takes hold of it; or wrapped already."""
         return model
+
+    def _share_heads(self, model: MultiTaskModel) -> None:
+        """Gives the heads of all ranks the values that they have on the first.
+
+        New heads are random: a script that sets no seed draws others on each rank.
+        """
+        for parameter in model.heads.parameters():
+            if not parameter.is_meta and not isinstance(parameter, DTensor):
+                self.ranks.copy_from_first(parameter.data)
 
     def place(self, model: nn.Module, device: torch.device) -> None:
         """Moves a model that is evaluated before it is trained to where its inputs will be.

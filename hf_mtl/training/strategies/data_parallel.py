@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import task_of
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.strategies.base import HEADS, Strategy
+from hf_mtl.training.strategies.base import Strategy
 
 __all__ = ["DataParallel", "HeadsOnly"]
 
@@ -56,14 +57,12 @@ class DataParallel(Strategy):
     def wrapped(self, model: nn.Module) -> nn.Module:
         if not isinstance(model, MultiTaskModel):
             return model  # wrapped by an earlier training
-        for parameter in model.heads.parameters():
-            # New heads are random: a script that sets no seed draws others on each rank.
-            self.ranks.copy_from_first(parameter.data)
+        self._share_heads(model)
         tensors = (*model.named_parameters(), *model.named_buffers())
-        heads = [name for name, _ in tensors if name.startswith(HEADS)]
+        heads = [name for name, _ in tensors if task_of(name)]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, heads)
         trained = [name for name, each in model.named_parameters() if each.requires_grad]
-        if all(name.startswith(HEADS) for name in trained):
+        if all(task_of(name) for name in trained):
             return HeadsOnly(self.accelerator.prepare_model(model, evaluation_mode=True))
         return model
 

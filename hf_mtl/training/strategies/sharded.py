@@ -10,7 +10,6 @@ from typing import final
 import torch
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor
 
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
@@ -57,9 +56,7 @@ class FullySharded(Strategy):
                 plugin.mixed_precision_policy = replace(
                     plugin.mixed_precision_policy, cast_forward_inputs=False, output_dtype=None
                 )
-            for parameter in model.heads.parameters():
-                if not parameter.is_meta and not isinstance(parameter, DTensor):
-                    self.ranks.copy_from_first(parameter.data)
+            self._share_heads(model)
         # Nobody changes an output in place, so views are harmless.
         warnings.filterwarnings("ignore", message=r".*returned a view tensor.*")
         return model
