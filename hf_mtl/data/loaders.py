@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.collate import Collate
 from hf_mtl.data.collection import SourceCollection, SourceRows
 from hf_mtl.data.draw import Draw
-from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.step_plan import StepPlan, share
 
 __all__ = ["eval_dataloader", "train_dataloader"]

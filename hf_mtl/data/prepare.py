@@ -9,11 +9,11 @@ import pyarrow.compute as pc
 from datasets import Dataset, IterableDataset, concatenate_datasets
 
 from hf_mtl._checks import check_same_names
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.collection import PreparedSource, SourceCollection
 from hf_mtl.data.columns import label_column_name
 from hf_mtl.data.encoding import RowEncoding, encode_labels, encode_rows, row_encoding
 from hf_mtl.data.labels import is_list
-from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.source_checks import check_source
 from hf_mtl.data.streams import StreamSource
 from hf_mtl.tasks import IGNORE_INDEX, TaskSpec, TaskSuite

@@ -9,8 +9,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.columns import check_column
-from hf_mtl.data.numbers import check_positive
 
 __all__ = ["split_dataset", "subsample"]
 

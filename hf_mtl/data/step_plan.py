@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.draw import Draw
-from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.samplers import SourceSize, TaskSampler
 from hf_mtl.data.samplers.by_rate import draws_per_row
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import torch
 
+from hf_mtl._numbers import check_positive
 from hf_mtl._registry import Registry
-from hf_mtl.data.numbers import check_positive
 
 __all__ = ["SAMPLERS", "SourceSize", "TaskSampler"]
 

@@ -7,7 +7,7 @@ from typing import final
 
 import torch
 
-from hf_mtl.data.numbers import check_positive
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
 from hf_mtl.data.samplers.by_rate import capped_rows, num_draws_at, random_draws_at, shares
 

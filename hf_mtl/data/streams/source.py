@@ -8,9 +8,9 @@ from typing import Any
 from datasets import IterableDataset
 
 from hf_mtl._checks import message_of
+from hf_mtl._numbers import check_positive
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.encoding import RowEncoding, encode_labels, encode_rows
-from hf_mtl.data.numbers import check_positive
 from hf_mtl.data.streams.order import StreamOrder
 from hf_mtl.data.streams.raw import RawStream
 from hf_mtl.data.streams.reader import BlockStart, ShardReader, StreamRow

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_mtl.data.numbers import check_positive
+from hf_mtl._numbers import check_positive
 from hf_mtl.training.recipe.data_files import locate_data
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import mapping_at

@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Dataset, IterableDataset, load_dataset
 
 from hf_mtl._checks import check_known
-from hf_mtl.data.numbers import check_positive
+from hf_mtl._numbers import check_positive
 
 __all__ = ["check_streamed", "in_memory", "load_streams"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the numbers that samplers and splits are given."""
+"""Checks of the numbers that users give."""
 
 import math
 from numbers import Integral, Real
