@@ -8,10 +8,15 @@ from typing import Any, Generic, TypeVar, cast
 from hf_mtl._checks import check_known, unknown_name
 from hf_mtl._typing import Entry
 
-__all__ = ["Registry"]
+__all__ = ["Registry", "entry_name"]
 
 Base = TypeVar("Base")
 Registered = TypeVar("Registered")
+
+
+def entry_name(entry: Entry) -> str:
+    """Name in an entry that a registry can build."""
+    return entry if isinstance(entry, str) else str(entry["name"])
 
 
 class Registry(Generic[Base]):

@@ -81,6 +81,7 @@ def _totals(plan: "Plan") -> Table:
     for name, value in (
         ("Draws a step", f"{draws}, {plan.batches} batches"),
         ("Forwards a step", f"{plan.forwards_per_step} (accumulation {plan.accumulation})"),
+        ("Loss weighting", _weighting(plan)),
         ("Rows a step", f"{plan.rows_per_step:,.4g} on {_ranks(plan)}"),
         ("Steps", f"{plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}"),
         ("Parameters", f"{plan.parameters:,}, of which {plan.trainable_parameters:,} are trained"),
@@ -93,6 +94,12 @@ def _totals(plan: "Plan") -> Table:
     ):
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def _weighting(plan: "Plan") -> str:
+    if not plan.forward_only_per_step:
+        return plan.weighting
+    return f"{plan.weighting}, by {plan.forward_only_per_step} more forwards without gradients"
 
 
 def _ranks(plan: "Plan") -> str:

@@ -9,7 +9,9 @@ from transformers import TrainingArguments
 from hf_mtl._checks import check_known
 from hf_mtl._typing import Entry
 from hf_mtl.data import SAMPLERS, STOPPING_RULES
+from hf_mtl.training.loss_weights import LOSS_TIMES
 from hf_mtl.training.nonfinite import NONFINITE_RULES
+from hf_mtl.weighting import WEIGHTINGS
 
 __all__ = ["MultiTaskTrainingArguments"]
 
@@ -55,6 +57,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
             ``"stop"`` the run, before any parameter is changed; ``"skip_task"`` and make the step
             with the others; ``"skip_step"`` and change nothing. The log counts
             ``nonfinite/{task}``.
+        weighting: Entry of the registry of loss weightings that decides how much each loss counts
+            in a step, such as ``"uncertainty"`` or ``{"name": "dwa", "temperature": 2.0}``.
+            ``None``: the weights of the tasks, as they are. With others these are factors.
+        weighting_losses: Where a weighting needs the losses of a step for its weights:
+            ``"current"``, from a pass without gradients if the step has several forwards; or
+            ``"lagged"``, those of the last step in which each task was present, for free.
         stream_shuffle_rows: Rows of one shard of a stream that are shuffled together, and kept in
             memory for it; 1: as they come.
 
@@ -69,6 +77,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
     stopping: str = field(default="all_exhausted", metadata={"help": "End of an 'all' epoch."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace another run."})
     on_nonfinite: str = field(default="stop", metadata={"help": "stop, skip_task or skip_step."})
+    weighting: Entry | None = field(default=None, metadata={"help": "Entry of the weightings."})
+    weighting_losses: str = field(default="current", metadata={"help": "'current' or 'lagged'."})
     stream_shuffle_rows: int = field(default=1000, metadata={"help": "Rows shuffled together."})
 
     def __post_init__(self) -> None:
@@ -80,6 +90,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
         super().__post_init__()
         self._check_mixture()
         self._check_nonfinite()
+        self._check_weighting()
         self._check_supported()
 
     def _check_mixture(self) -> None:
@@ -118,6 +129,20 @@ class MultiTaskTrainingArguments(TrainingArguments):
         if self.stream_shuffle_rows < 1:
             raise ValueError(
                 f"`stream_shuffle_rows` must be at least 1, but got {self.stream_shuffle_rows}."
+            )
+
+    def _check_weighting(self) -> None:
+        check_known("value of `weighting_losses`", self.weighting_losses, LOSS_TIMES)
+        weighting = WEIGHTINGS.build(self.weighting or "static")
+        if self.weighting_losses == "lagged" and not weighting.needs_losses:
+            raise ValueError(
+                f"`weighting_losses` must be left out unless the weights of a step depend on its "
+                f"losses, but got 'lagged' with {self.weighting!r}."
+            )
+        if weighting.needs_evaluation and self.eval_strategy == "no":
+            raise ValueError(
+                f"`eval_strategy` must be 'steps' or 'epoch' with {self.weighting!r}, a weighting "
+                f"that goes by evaluation losses, but got 'no'."
             )
 
     def _check_supported(self) -> None:

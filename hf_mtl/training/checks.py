@@ -8,6 +8,7 @@ from hf_mtl._checks import check_known, check_same_names
 from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.weighting import WEIGHTINGS
 
 __all__ = [
     "check_by_source",
@@ -35,11 +36,26 @@ def check_construction(
     check_weights(suite)
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
+    _check_weighting(args, suite)
     own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
     if args.auto_find_batch_size and own_batch_sizes:
         raise ValueError(
             f"`auto_find_batch_size` must be False where tasks have a `batch_size` of their own, "
             f"but {own_batch_sizes} have one. Leave one of the two out."
+        )
+
+
+def _check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    compares = WEIGHTINGS.build(args.weighting or "static").compares_tasks
+    most = len(suite)
+    if args.tasks_per_step != "all":
+        on_source = sorted((len(tasks) for tasks in suite.sources.values()), reverse=True)
+        most = sum(on_source[: int(args.tasks_per_step)])
+    if compares and most < 2:
+        raise ValueError(
+            f"`weighting` must have two tasks or more in a step to compare, but with "
+            f"{args.weighting!r} every step has one. Set `tasks_per_step` to 'all' or a higher "
+            f"number, or choose a weighting that looks at each task alone, such as 'uncertainty'."
         )
 
 

@@ -16,7 +16,7 @@ def added(losses: Mapping[str, Tensor], more: Mapping[str, Tensor]) -> dict[str,
     """Losses of one step so far, with those of one more forward; no device is waited for."""
     together = dict(losses)
     for task, loss in more.items():
-        value = loss.detach().float()
+        value = loss.detach().to(torch.promote_types(loss.dtype, torch.float32))
         together[task] = together[task] + value if task in together else value
     return together
 
@@ -29,12 +29,22 @@ class LossLog:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
+        self._weights: dict[str, float] = {}
         self._steps: dict[str, int] = {}
         self._skipped: dict[str, int] = {}
 
-    def add_step(self, losses: Mapping[str, Tensor]) -> None:
-        """Adds this rank's share of the losses of one step."""
+    def add_step(
+        self, losses: Mapping[str, Tensor], weights: Mapping[str, float] | None = None
+    ) -> None:
+        """Adds one step.
+
+        Args:
+            losses: This rank's share of the loss of each task.
+            weights: Weight of each task, the same on every rank; ``None``: they never change.
+        """
         self._sums = added(self._sums, losses)
+        for task, weight in (weights or {}).items():
+            self._weights[task] = self._weights.get(task, 0.0) + weight
         for task in losses:
             self._steps[task] = self._steps.get(task, 0) + 1
 
@@ -51,24 +61,27 @@ class LossLog:
 
         Returns:
             ``loss/{task}``: the mean over the steps in which the task was present;
+            ``weight/{task}``: its mean weight in them, where weights change;
             ``nonfinite/{task}``: steps in which its loss was not finite, if there were any.
         """
         values = torch.stack(list(self._sums.values())).tolist() if self._sums else []
         totals = dict(zip(self._sums, ranks.sum(values), strict=True))
         line = {f"loss/{task}": total / self._steps[task] for task, total in totals.items()}
+        line |= {f"weight/{task}": w / self._steps[task] for task, w in self._weights.items()}
         line |= {f"nonfinite/{task}": float(count) for task, count in self._skipped.items()}
         self.clear()
         return line
 
     def clear(self) -> None:
         """Forgets everything since the last line."""
-        for counts in (self._sums, self._steps, self._skipped):
+        for counts in (self._sums, self._weights, self._steps, self._skipped):
             counts.clear()
 
     def state_dict(self) -> dict[str, Any]:
         """What the next line has so far on this rank, as plain values."""
         sums = {task: float(total) for task, total in self._sums.items()}
-        return {"sums": sums, "steps": dict(self._steps), "skipped": dict(self._skipped)}
+        counts = {"steps": dict(self._steps), "skipped": dict(self._skipped)}
+        return {"sums": sums, "weights": dict(self._weights), **counts}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Takes it back.
@@ -80,5 +93,6 @@ class LossLog:
         self._sums = {
             task: torch.tensor(total, device=device) for task, total in state["sums"].items()
         }
+        self._weights = dict(state.get("weights", {}))  # not known to the first checkpoints
         self._steps = dict(state["steps"])
         self._skipped = dict(state["skipped"])

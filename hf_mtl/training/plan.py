@@ -7,10 +7,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from hf_mtl._registry import entry_name
 from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.loss_weights import num_passes_for_losses
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
 
@@ -74,6 +76,9 @@ class Plan:
         epochs: Epochs of the run.
         steps: Optimizer steps of the run.
         forwards_per_step: Forward passes of one step on one device.
+        weighting: Name of the loss weighting.
+        forward_only_per_step: Forward passes more, without gradients, from which the weighting
+            gets the losses of a step.
         ranks: Processes that share each step.
         strategy: How the model is spread over them.
         rows_per_step: Rows of a step over all ranks and micro-batches, on average.
@@ -92,6 +97,8 @@ class Plan:
     epochs: float
     steps: int
     forwards_per_step: int
+    weighting: str
+    forward_only_per_step: int
     ranks: int
     strategy: str
     rows_per_step: float
@@ -125,7 +132,7 @@ def make_plan(
     if steps <= 0:
         steps = math.ceil(args.num_train_epochs * steps_per_epoch)
     draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
-    forwards = 1 if args.batches == "merged" else draws
+    forwards = args.gradient_accumulation_steps * (1 if args.batches == "merged" else draws)
     return Plan(
         tasks=tuple(_task_plan(task, model) for task in model.suite),
         sources=tuple(
@@ -139,7 +146,10 @@ def make_plan(
         steps_per_epoch=steps_per_epoch,
         epochs=steps / steps_per_epoch,
         steps=steps,
-        forwards_per_step=args.gradient_accumulation_steps * forwards,
+        forwards_per_step=forwards,
+        weighting=entry_name(args.weighting or "static"),
+        forward_only_per_step=forwards
+        * num_passes_for_losses(args.weighting, args.weighting_losses, forwards),
         ranks=args.world_size,
         strategy=strategy_name(args),
         rows_per_step=mixed.rows_per_step,
@@ -183,5 +193,4 @@ def _source_plan(
 def _sampler_name(args: MultiTaskTrainingArguments) -> str | None:
     if args.tasks_per_step == "all":
         return None
-    entry = args.sampler or "proportional"
-    return entry if isinstance(entry, str) else str(entry["name"])
+    return entry_name(args.sampler or "proportional")

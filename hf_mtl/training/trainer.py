@@ -17,7 +17,6 @@ from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
-from hf_mtl.training.evaluating import EvaluatingTrainer
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.loading import Datasets, loader_settings
@@ -29,15 +28,16 @@ from hf_mtl.training.nonfinite import NonFiniteLoss, check_finite, tasks_to_skip
 from hf_mtl.training.ranks import Ranks
 from hf_mtl.training.step import Step, check_some_label, plan_step, total_loss
 from hf_mtl.training.strategies import strategy_of
+from hf_mtl.training.weighing import WeighingTrainer
 
 __all__ = ["MultiTaskTrainer"]
 
 
-class MultiTaskTrainer(EvaluatingTrainer):
+class MultiTaskTrainer(WeighingTrainer):
     """Trains one model on several tasks, and reports each of them.
 
     Everything a user of ``Trainer`` knows works as there. What is overridden, and why (what
-    concerns checkpoints and evaluation stands in the two classes that it is built on):
+    concerns checkpoints, evaluation and weightings stands in the classes that it is built on):
 
     ==========================  ==============================================  =================
     hook                        why                                             done by
@@ -103,6 +103,7 @@ class MultiTaskTrainer(EvaluatingTrainer):
         self._results: list[ResultRow] = []
         self._stream_positions = StreamPositions()
         self._losses: dict[str, Tensor] = {}
+        self._shares: dict[str, float] | None = None
         self._is_last = True
         self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
         self._log_state = LogState(self, self._loss_log, self.ranks)
@@ -239,6 +240,7 @@ class MultiTaskTrainer(EvaluatingTrainer):
     def _run(self, model: nn.Module, step: Step) -> Tensor:
         total = torch.zeros((), device=self.args.device)
         self._losses = {}
+        self._shares = self._shares_before(model, step)
         tasks = step.scale.weights
         for index, forward in enumerate(step.forwards):
             self._is_last = index == len(step.forwards) - 1
@@ -248,7 +250,7 @@ class MultiTaskTrainer(EvaluatingTrainer):
             ):
                 total += super().training_step(model, dict(forward), cast("Any", step))
         self.strategy.after_step(self.model, tasks)
-        self._loss_log.add_step(self._losses)
+        self._loss_log.add_step(self._losses, self._step_made(step, self._losses))
         return total
 
     def compute_loss(
@@ -262,17 +264,14 @@ class MultiTaskTrainer(EvaluatingTrainer):
 
         Every strategy averages gradients over ranks, while the shares of the ranks add up.
         """
-        scale = cast("Step", num_items_in_batch).scale
-        outputs = model(
-            **inputs["inputs"],
-            labels=inputs["labels"],
-            rows=inputs["rows"],
-            denominators=scale.num_labelled,
-        )
-        self._losses = added(self._losses, outputs.losses)
+        step = cast("Step", num_items_in_batch)
+        outputs = self._outputs(model, inputs, step)
+        losses = outputs.losses or {}
+        self._losses = added(self._losses, losses)
         if self._is_last:
             check_finite(self._losses, self.ranks)
-        total = total_loss(outputs.losses, scale.weights) * self.ranks.world_size
+        shares = self._shares or self._weighted_shares(step, self._losses)
+        total = total_loss(losses, shares) * self.ranks.world_size
         return (total, outputs) if return_outputs else total
 
     def _without_nonfinite(self, step: Step, found: NonFiniteLoss) -> Step:

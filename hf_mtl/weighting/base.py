@@ -56,6 +56,9 @@ class Weighting(ABC):
     It knows tasks by their position in the suite, and works when only some of them are present.
 
     Attributes:
+        is_constant: Whether all weights are 1 in every step.
+        compares_tasks: Whether the weights of a step say how its tasks compare with each other, so
+            that they are 1 where it has one task only.
         needs_losses: Whether the weights of a step depend on its own losses, so that these have to
             be known before the first backward pass.
         needs_losses_after: Whether its state needs the losses of the same rows once the step is
@@ -64,6 +67,8 @@ class Weighting(ABC):
         breaks: Laws of the family that its definition breaks, each with the reason.
     """
 
+    is_constant: ClassVar[bool] = False
+    compares_tasks: ClassVar[bool] = False
     needs_losses: ClassVar[bool] = False
     needs_losses_after: ClassVar[bool] = False
     needs_evaluation: ClassVar[bool] = False

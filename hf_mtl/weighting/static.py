@@ -2,7 +2,7 @@
 """The weights that the user gives, and no others."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ class StaticWeighting(Weighting):
         Kurin et al. 2022, "In Defense of the Unitary Scalarization for Deep Multi-Task Learning",
         https://arxiv.org/abs/2201.04122, on how strong this baseline is.
     """
+
+    is_constant: ClassVar[bool] = True
 
     def weights(
         self, losses: Tensor, tasks: Tensor, state: State, context: WeightingContext

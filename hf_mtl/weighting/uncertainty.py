@@ -11,6 +11,7 @@ from hf_mtl._checks import check_known
 from hf_mtl._numbers import check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, WeightingContext
 from hf_mtl.weighting.learned import LearnedWeighting
+from hf_mtl.weighting.numbers import positive
 
 __all__ = ["UncertaintyWeighting"]
 
@@ -61,4 +62,5 @@ class UncertaintyWeighting(LearnedWeighting):
     def state_loss(self, parameter: Tensor, losses: Tensor, losses_after: Tensor | None) -> Tensor:
         variance = parameter.exp()
         penalty = parameter if self.penalty == "log" else 2 * torch.log1p(variance)
-        return (losses / variance + penalty).sum()
+        # Bounded below, so that a loss of 0 does not carry the variance to 0 without end.
+        return (positive(losses) / variance + penalty).sum()

@@ -13,7 +13,6 @@ micro-batches or not. `make check` runs those of `IN_CHECK`, all others are mark
 import itertools
 import tempfile
 
-import numpy as np
 import pytest
 import strategy_runs
 from ranks import run_ranks
@@ -80,20 +79,8 @@ def test_several_ranks_equal_one(strategy, ranks, labels, draws):
         (expected,) = run_ranks(strategy_runs.trained_cells, 1, folder, strategy, on_one)
     for batches, cut in CELLS:
         outcomes = [rank[f"{batches}, {cut}"] for rank in found]
-        assert_same_training(outcomes[0], expected[cut], is_exact=not is_zero)
+        strategy_runs.assert_same_training(outcomes[0], expected[cut], is_exact=not is_zero)
         assert_same_metrics(outcomes, labels, dtype)
-
-
-def assert_same_training(first, expected, *, is_exact):
-    relative, absolute = (1e-9, 1e-12) if is_exact else (2e-4, 2e-5)
-    assert first["parameters"].keys() == expected["parameters"].keys()
-    for name, value in expected["parameters"].items():
-        np.testing.assert_allclose(
-            first["parameters"][name], value, rtol=relative, atol=absolute, err_msg=name
-        )
-    # The log keeps float32.
-    for line, wanted in zip(first["history"], expected["history"], strict=True):
-        assert line == pytest.approx(wanted, rel=2e-4, abs=2e-5)
 
 
 def assert_same_metrics(outcomes, labels, dtype):

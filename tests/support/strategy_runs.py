@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import toy_runs
 
@@ -13,6 +14,7 @@ from hf_mtl import MultiTaskTrainer
 
 __all__ = [
     "STRATEGIES",
+    "assert_same_training",
     "evaluated",
     "parameters",
     "settings_on_ranks",
@@ -79,6 +81,21 @@ def trained(
         "history": toy_runs.history(trainer),
         "metrics": trainer.evaluate(),
     }
+
+
+def assert_same_training(
+    first: dict[str, Any], expected: dict[str, Any], *, is_exact: bool
+) -> None:
+    """Parameters and log are equal: to 1e-9, or to what float32 allows."""
+    relative, absolute = (1e-9, 1e-12) if is_exact else (2e-4, 2e-5)
+    assert first["parameters"].keys() == expected["parameters"].keys()
+    for name, value in expected["parameters"].items():
+        np.testing.assert_allclose(
+            first["parameters"][name], value, rtol=relative, atol=absolute, err_msg=name
+        )
+    # The log keeps float32.
+    for line, wanted in zip(first["history"], expected["history"], strict=True):
+        assert line == pytest.approx(wanted, rel=2e-4, abs=2e-5)
 
 
 def evaluated(parameters: dict[str, np.ndarray], *, dtype: str, complete: bool) -> dict[str, float]:

@@ -142,10 +142,14 @@ def toy_trainer(
 
 
 def history(trainer: MultiTaskTrainer, after: int = 0) -> list[dict[str, Any]]:
-    """Lines of the log from a step on: total, every loss, learning rate, gradient norm."""
+    """Lines of the log from a step on: losses and weights, learning rate, gradient norm."""
     keys = ("loss", "learning_rate", "grad_norm", "epoch", "step")
     return [
-        {key: value for key, value in line.items() if key in keys or key.startswith("loss/")}
+        {
+            key: value
+            for key, value in line.items()
+            if key in keys or key.startswith(("loss/", "weight/"))
+        }
         for line in trainer.state.log_history
         if "loss" in line and line["step"] > after
     ]

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The loss weighting of a run: its state, what it is told, and how it gets into a checkpoint."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hf_mtl._typing import Entry
+from hf_mtl.training.ranks import Ranks
+from hf_mtl.weighting import WEIGHTINGS, State, WeightingContext
+
+__all__ = [
+    "LOSS_TIMES",
+    "LossWeights",
+    "losses_over_ranks",
+    "num_passes_for_losses",
+    "random_state_kept",
+]
+
+LOSS_TIMES = ("current", "lagged")
+"""Which losses the weights of a step are made of: its own, or those of the last step in which each
+task was present."""
+
+
+def losses_over_ranks(losses: Mapping[str, Tensor], ranks: Ranks) -> dict[str, float]:
+    """Losses of one step on the host, over all ranks, each of which has its share.
+
+    Args:
+        losses: This rank's share of the loss of each task; the same tasks on every rank.
+        ranks: The ranks of the run; all must call this.
+    """
+    values = torch.stack(list(losses.values())).tolist() if losses else []
+    return dict(zip(losses, ranks.sum(values), strict=True))
+
+
+def num_passes_for_losses(entry: Entry | None, loss_time: str, num_forwards: int) -> int:
+    """How often the rows of a step are passed through the model once more, without gradients.
+
+    Args:
+        entry: The weighting.
+        loss_time: One of ``LOSS_TIMES``.
+        num_forwards: Forwards of a step; a single one tells its losses before its backward.
+    """
+    weighting = WEIGHTINGS.build(entry or "static")
+    before = weighting.needs_losses and loss_time == "current" and num_forwards > 1
+    return int(before) + int(weighting.needs_losses_after)
+
+
+def random_state_kept(device: torch.device) -> AbstractContextManager[None]:
+    """Afterwards the generators of the host and of a device are where they were before."""
+    is_host = device.type == "cpu"
+    kind = "cuda" if is_host else device.type  # asked for, and not used without devices
+    return torch.random.fork_rng([] if is_host else [device], device_type=kind)
+
+
+class LossWeights:
+    """A weighting with its state. All ranks have the same, because they have the same losses.
+
+    Args:
+        entry: The weighting; ``None``: the weights that the user gives.
+        tasks: Called for the names of all tasks when a run begins.
+        loss_time: One of ``LOSS_TIMES``.
+        seed: Seed of the run.
+    """
+
+    def __init__(
+        self,
+        entry: Entry | None,
+        tasks: Callable[[], Sequence[str]],
+        *,
+        loss_time: str = "current",
+        seed: int = 0,
+    ) -> None:
+        self.weighting = WEIGHTINGS.build(entry or "static")
+        self.is_required = entry is not None
+        self._tasks = tasks
+        self._seed = seed
+        self._is_lagged = loss_time == "lagged"
+        self._state: State = {}
+        self._last: dict[str, float] = {}
+
+    @property
+    def has_state(self) -> bool:
+        """Whether anything of a step has to be remembered."""
+        return self._is_lagged or bool(self._state)
+
+    def begin(self) -> None:
+        """Begins a run that nothing is known of."""
+        self._state = self.weighting.init_state(len(self._tasks()))
+        self._last = {}
+
+    def context(self, step: int, epoch: int) -> WeightingContext:
+        """What the weighting is told of a step.
+
+        Args:
+            step: Steps that were made before it.
+            epoch: Epochs that were completed before it.
+        """
+        return WeightingContext(step=step, epoch=epoch, seed=self._seed)
+
+    def needs_losses(self, tasks: Sequence[str]) -> bool:
+        """Whether the weights of a step cannot be told before its losses.
+
+        Args:
+            tasks: Tasks of the step.
+        """
+        is_known = self._is_lagged and all(task in self._last for task in tasks)
+        return self.weighting.needs_losses and not is_known
+
+    def weights(
+        self,
+        tasks: Sequence[str],
+        context: WeightingContext,
+        losses: Mapping[str, float] | None = None,
+    ) -> dict[str, float]:
+        """Weight of each task of a step; 1 is neutral.
+
+        Args:
+            tasks: Tasks of the step.
+            context: What is known of it.
+            losses: Its losses over all ranks, where ``needs_losses``.
+
+        Raises:
+            ValueError: If the weighting gives a weight that is negative or not finite.
+        """
+        known = self._last if losses is None else losses
+        values = _tensor([known.get(task, torch.nan) for task in tasks])
+        weights = self.weighting.weights(values, self._positions(tasks), self._state, context)
+        by_task = dict(zip(tasks, weights.tolist(), strict=True))
+        if not bool((weights.isfinite() & (weights >= 0)).all()):
+            raise ValueError(
+                f"Weights must be finite and not negative, but {type(self.weighting).__name__} "
+                f"gave {by_task} at step {context.step + 1} for losses {dict(known)}."
+            )
+        return by_task
+
+    def add_step(
+        self,
+        losses: Mapping[str, float],
+        context: WeightingContext,
+        losses_after: Mapping[str, float] | None = None,
+    ) -> None:
+        """Learns from a step that was made.
+
+        Args:
+            losses: Its losses over all ranks.
+            context: What is known of it.
+            losses_after: Losses of the same rows after it, where they are needed.
+        """
+        after = None if losses_after is None else _tensor([losses_after[task] for task in losses])
+        if after is not None and not bool(after.isfinite().all()):
+            return  # the next step will find it, and stop or pass it over
+        self._state = self.weighting.next_state(
+            _tensor(losses.values()), self._positions(losses), self._state, context, after
+        )
+        if self._is_lagged:
+            self._last |= losses
+
+    def add_evaluation(self, losses: Mapping[str, float]) -> None:
+        """Learns from an evaluation.
+
+        Args:
+            losses: Loss of each task that was evaluated, in the order of the suite.
+        """
+        if self.weighting.needs_evaluation and losses:
+            self._state = self.weighting.state_after_evaluation(
+                _tensor(losses.values()), self._positions(losses), self._state
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of this rank, as plain values."""
+        return {
+            "weighting": WEIGHTINGS.to_config(self.weighting),
+            "tasks": list(self._tasks()),
+            "state": {name: value.tolist() for name, value in self._state.items()},
+            "last": self._last,
+        }
+
+    def merge(self, states: list[Any]) -> Any:
+        """State of the run, which is that of every rank.
+
+        Raises:
+            RuntimeError: If the ranks have come apart, which a weighting can do that draws its own
+                random numbers.
+        """
+        if any(state != states[0] for state in states):
+            raise RuntimeError(
+                f"The state of a weighting must be the same on every rank, but that of "
+                f"{type(self.weighting).__name__} is not: {states}. Draw random numbers from "
+                f"`context.generator()` only."
+            )
+        return states[0]
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes the state of a checkpoint; tasks that it does not know start fresh.
+
+        Args:
+            state: What ``merge`` gave.
+
+        Raises:
+            ValueError: If it is that of another weighting.
+        """
+        current = WEIGHTINGS.to_config(self.weighting)
+        if state["weighting"] != current:
+            raise ValueError(
+                f"`weighting` must be that of the checkpoint, {state['weighting']}, but got "
+                f"{current}. To go on with another one, start anew from the checkpoint's weights "
+                f"with `MultiTaskModel.from_pretrained`."
+            )
+        self.begin()
+        tasks = self._tasks()
+        kept = [task for task in state["tasks"] if task in tasks]
+        old = torch.tensor([state["tasks"].index(task) for task in kept], dtype=torch.long)
+        saved = {name: _tensor(value) for name, value in state["state"].items()}
+        self._state = {
+            name: value.scatter(0, self._positions(kept), saved[name][old])
+            if value.ndim
+            else saved[name]
+            for name, value in self._state.items()
+        }
+        self._last = {task: loss for task, loss in state["last"].items() if task in kept}
+
+    def _positions(self, tasks: Any) -> Tensor:
+        position = {task: index for index, task in enumerate(self._tasks())}
+        return torch.tensor([position[task] for task in tasks], dtype=torch.long)
+
+
+def _tensor(values: Any) -> Tensor:
+    is_number = isinstance(values, int | float)
+    return torch.tensor(values if is_number else list(values), dtype=torch.float64)

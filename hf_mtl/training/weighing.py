@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Trainer of transformers with a weighting of the losses, and how it gets what it needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.models import MultiTaskOutput
+from hf_mtl.training.after_step import AfterStep
+from hf_mtl.training.checkpoints import Stateful
+from hf_mtl.training.evaluating import EvaluatingTrainer
+from hf_mtl.training.loss_log import added
+from hf_mtl.training.loss_weights import LossWeights, losses_over_ranks, random_state_kept
+from hf_mtl.training.nonfinite import check_finite
+from hf_mtl.training.step import Step
+
+__all__ = ["WeighingTrainer"]
+
+
+class WeighingTrainer(EvaluatingTrainer):
+    """Weighs the losses of each step.
+
+    ==========================  ==============================================  =================
+    hook                        why                                             done by
+    ==========================  ==============================================  =================
+    ``create_accelerator_...``  a trial of a search may choose a weighting      ``loss_weights``
+    ``_run_epoch``              a new run begins without a state; the weighting ``loss_weights``
+                                is told the epoch
+    ``on_step_end``             the weighting learns from a step that is made,  ``after_step``
+    (of a callback)             before a checkpoint is saved
+    ``on_evaluate`` (likewise)  and from evaluations                            ``after_step``
+    ==========================  ==============================================  =================
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._weights: dict[str, float] = {}
+        self._made: tuple[Step, dict[str, float]] | None = None
+        self._epoch = 0
+        self.add_callback(AfterStep(self._learn_from_step, self._learn_from_evaluation))
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """The accelerator, and the weighting; anew for each trial of a search."""
+        super().create_accelerator_and_postprocess()
+        self._loss_weights = LossWeights(
+            self.args.weighting,
+            lambda: list(self.suite),
+            loss_time=self.args.weighting_losses,
+            seed=self.args.seed,
+        )
+
+    def _run_epoch(self, *args: Any, **settings: Any) -> Any:
+        self._epoch = settings["epoch"]
+        if self._epoch == settings["epochs_trained"] and not settings["resume_from_checkpoint"]:
+            self._loss_weights.begin()
+        return super()._run_epoch(*args, **settings)
+
+    def _stateful_parts(self) -> Mapping[str, Stateful]:
+        return {**super()._stateful_parts(), "weighting": self._loss_weights}
+
+    def _outputs(self, model: nn.Module, inputs: Mapping[str, Any], step: Step) -> MultiTaskOutput:
+        """What the model gives for one forward of a step."""
+        outputs: MultiTaskOutput = model(
+            **inputs["inputs"],
+            labels=inputs["labels"],
+            rows=inputs["rows"],
+            denominators=step.scale.num_labelled,
+        )
+        return outputs
+
+    def _shares_before(self, model: nn.Module, step: Step) -> dict[str, float] | None:
+        """Shares in the total; ``None`` where the only forward of the step has to tell them."""
+        if not self._loss_weights.needs_losses(list(step.scale.weights)):
+            return self._weighted_shares(step)
+        if len(step.forwards) == 1:
+            return None
+        losses = self._losses_only(model, step)
+        check_finite(losses, self.ranks)
+        return self._weighted_shares(step, losses)
+
+    def _weighted_shares(
+        self, step: Step, losses: Mapping[str, Tensor] | None = None
+    ) -> dict[str, float]:
+        """Shares in the total, by what the user prefers and by the weighting.
+
+        Args:
+            step: The step.
+            losses: This rank's share of its losses, where the weighting needs them.
+        """
+        shares = step.scale.weights
+        over_ranks = None if losses is None else losses_over_ranks(losses, self.ranks)
+        context = self._loss_weights.context(self.state.global_step, self._epoch)
+        self._weights = self._loss_weights.weights(list(shares), context, over_ranks)
+        return {task: share * self._weights[task] for task, share in shares.items()}
+
+    def _losses_only(self, model: nn.Module, step: Step) -> dict[str, Tensor]:
+        """This rank's share of the losses of a step, without gradients.
+
+        Dropout draws the same numbers again in what follows.
+        """
+        losses: dict[str, Tensor] = {}
+        model.train()
+        with torch.no_grad(), random_state_kept(self.args.device):
+            for forward in step.forwards:
+                inputs = self._prepare_inputs(dict(forward))
+                with self.compute_loss_context_manager():
+                    losses = added(losses, self._outputs(model, inputs, step).losses or {})
+        return losses
+
+    def _step_made(self, step: Step, losses: Mapping[str, Tensor]) -> dict[str, float]:
+        """Keeps what the weighting will learn from a step whose gradients are there.
+
+        Returns:
+            Weight of each task in it; none where weights never change.
+        """
+        if self._loss_weights.has_state:
+            tasks = step.scale.weights
+            own = {task: losses[task] for task in tasks}
+            self._made = step, losses_over_ranks(own, self.ranks)
+        if self._loss_weights.weighting.is_constant:
+            return {}
+        return {task: self.suite.weights[task] * self._weights[task] for task in self._weights}
+
+    def _learn_from_step(self) -> None:
+        made, self._made = self._made, None
+        if made is None:
+            return
+        step, losses = made
+        after = None
+        if self._loss_weights.weighting.needs_losses_after:
+            again = self._losses_only(self.model_wrapped, step)
+            after = losses_over_ranks(again, self.ranks)
+        context = self._loss_weights.context(self.state.global_step - 1, self._epoch)
+        self._loss_weights.add_step(losses, context, after)
+
+    def _learn_from_evaluation(self, metrics: Mapping[str, float]) -> None:
+        if self.is_in_train:
+            losses = {task: metrics.get(f"eval_{task}_loss") for task in self.suite}
+            known = {task: loss for task, loss in losses.items() if loss is not None}
+            self._loss_weights.add_evaluation(known)
