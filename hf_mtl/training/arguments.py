@@ -139,6 +139,15 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"`weighting_losses` must be left out unless the weights of a step depend on its "
                 f"losses, but got 'lagged' with {self.weighting!r}."
             )
+        is_by_steps = self.max_steps > 0
+        length = self.max_steps if is_by_steps else self.num_train_epochs
+        idle = weighting.idle_steps if is_by_steps else weighting.idle_epochs
+        if idle >= length > 0:
+            raise ValueError(
+                f"`weighting` must have something to go by before the run ends, but "
+                f"{self.weighting!r} waits for {idle} {'steps' if is_by_steps else 'epochs'} of "
+                f"{length:g}. Train for longer, or give it a shorter interval in steps."
+            )
         if weighting.needs_evaluation and self.eval_strategy == "no":
             raise ValueError(
                 f"`eval_strategy` must be 'steps' or 'epoch' with {self.weighting!r}, a weighting "

@@ -74,6 +74,16 @@ class Weighting(ABC):
     needs_evaluation: ClassVar[bool] = False
     breaks: ClassVar[Mapping[str, str]] = {}
 
+    @property
+    def idle_epochs(self) -> int:
+        """Epochs at the start of a run in which it has nothing to go by yet."""
+        return 0
+
+    @property
+    def idle_steps(self) -> int:
+        """Likewise steps, where it counts these."""
+        return 0
+
     def init_state(self, num_tasks: int) -> State:
         """State before the first step; empty, if nothing has to be remembered.
 

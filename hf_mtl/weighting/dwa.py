@@ -58,6 +58,14 @@ class DWAWeighting(Weighting):
         if self.interval_steps is not None:
             check_positive("interval_steps", self.interval_steps, whole=True)
 
+    @property
+    def idle_epochs(self) -> int:
+        return 2 if self.interval_steps is None else 0
+
+    @property
+    def idle_steps(self) -> int:
+        return 2 * (self.interval_steps or 0)
+
     def init_state(self, num_tasks: int) -> State:
         # Losses are positive, so 0 stands for a mean that is not known yet.
         return {name: torch.zeros(num_tasks, dtype=torch.float64) for name in _STATE}

@@ -60,6 +60,14 @@ class STCHWeighting(Weighting):
         if self.warmup_steps is not None:
             check_positive("warmup_steps", self.warmup_steps, whole=True)
 
+    @property
+    def idle_epochs(self) -> int:
+        return self.warmup_epochs + 1 if self.warmup_steps is None else 0
+
+    @property
+    def idle_steps(self) -> int:
+        return self.warmup_steps or 0
+
     def init_state(self, num_tasks: int) -> State:
         zeros = torch.zeros(num_tasks, dtype=torch.float64)
         return {"sum": zeros, "count": zeros.clone()}

@@ -65,6 +65,15 @@ def test_a_step_of_all_sources_takes_a_forward_for_each_or_one_merged(plan_of):
     assert merged.forwards_per_step == 1
 
 
+def test_a_weighting_may_take_more_forwards_without_gradients(plan_of):
+    all_in_a_step = {"tasks_per_step": "all", "gradient_accumulation_steps": 2}
+    plain = plan_of(**all_in_a_step)
+    assert (plain.weighting, plain.forward_only_per_step) == ("static", 0)
+    famo = plan_of(**all_in_a_step, weighting={"name": "famo"})
+    # four forwards, once before the step and once after it
+    assert (famo.weighting, famo.forward_only_per_step) == ("famo", 4 + 4)
+
+
 def test_tasks_and_sources_are_described(plan_of):
     topic, valence = plan_of().tasks
     assert (topic.num_labels, topic.weight, topic.head_parameters) == (2, 1.5, 16 * 2 + 2)
