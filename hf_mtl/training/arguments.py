@@ -90,7 +90,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
         super().__post_init__()
         self._check_mixture()
         self._check_nonfinite()
-        self._check_weighting()
+        self.check_weighting()
         self._check_supported()
 
     def _check_mixture(self) -> None:
@@ -131,22 +131,19 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"`stream_shuffle_rows` must be at least 1, but got {self.stream_shuffle_rows}."
             )
 
-    def _check_weighting(self) -> None:
+    def check_weighting(self) -> None:
+        """Raises if the weighting is unknown, or cannot get what it needs.
+
+        Raises:
+            KeyError: If it, or a field of it, is unknown.
+            ValueError: If something is asked for that would not happen.
+        """
         check_known("value of `weighting_losses`", self.weighting_losses, LOSS_TIMES)
         weighting = WEIGHTINGS.build(self.weighting or "static")
         if self.weighting_losses == "lagged" and not weighting.needs_losses:
             raise ValueError(
                 f"`weighting_losses` must be left out unless the weights of a step depend on its "
                 f"losses, but got 'lagged' with {self.weighting!r}."
-            )
-        is_by_steps = self.max_steps > 0
-        length = self.max_steps if is_by_steps else self.num_train_epochs
-        idle = weighting.idle_steps if is_by_steps else weighting.idle_epochs
-        if idle >= length > 0:
-            raise ValueError(
-                f"`weighting` must have something to go by before the run ends, but "
-                f"{self.weighting!r} waits for {idle} {'steps' if is_by_steps else 'epochs'} of "
-                f"{length:g}. Train for longer, or give it a shorter interval in steps."
             )
         if weighting.needs_evaluation and self.eval_strategy == "no":
             raise ValueError(

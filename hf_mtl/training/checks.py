@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is checked when a trainer is built, so that nothing fails or goes missing later."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,9 @@ from hf_mtl.weighting import WEIGHTINGS
 __all__ = [
     "check_by_source",
     "check_construction",
+    "check_long_enough",
     "check_prepared",
+    "check_weighting",
     "set_best_metric_direction",
 ]
 
@@ -36,7 +39,7 @@ def check_construction(
     check_weights(suite)
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
-    _check_weighting(args, suite)
+    check_weighting(args, suite)
     own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
     if args.auto_find_batch_size and own_batch_sizes:
         raise ValueError(
@@ -45,17 +48,51 @@ def check_construction(
         )
 
 
-def _check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+def check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if a weighting compares tasks and every step has one.
+
+    Args:
+        args: The arguments.
+        suite: The tasks; those of weight 0 are never present.
+    """
     compares = WEIGHTINGS.build(args.weighting or "static").compares_tasks
-    most = len(suite)
-    if args.tasks_per_step != "all":
-        on_source = sorted((len(tasks) for tasks in suite.sources.values()), reverse=True)
-        most = sum(on_source[: int(args.tasks_per_step)])
+    on_source = sorted(
+        (sum(suite.weights[task] > 0 for task in tasks) for tasks in suite.sources.values()),
+        reverse=True,
+    )
+    draws = len(on_source) if args.tasks_per_step == "all" else int(args.tasks_per_step)
+    most = sum(on_source[:draws])
     if compares and most < 2:
         raise ValueError(
             f"`weighting` must have two tasks or more in a step to compare, but with "
             f"{args.weighting!r} every step has one. Set `tasks_per_step` to 'all' or a higher "
             f"number, or choose a weighting that looks at each task alone, such as 'uncertainty'."
+        )
+
+
+def check_long_enough(
+    args: MultiTaskTrainingArguments, *, steps: int, steps_per_epoch: int
+) -> None:
+    """Raises ``ValueError`` if a run ends before its weighting has something to go by.
+
+    Args:
+        args: The arguments.
+        steps: Steps of the run.
+        steps_per_epoch: Steps of an epoch.
+    """
+    weighting = WEIGHTINGS.build(args.weighting or "static")
+    waits = max(weighting.idle_steps, weighting.idle_epochs * steps_per_epoch)
+    if weighting.needs_evaluation:
+        interval = steps_per_epoch
+        if args.eval_strategy == "steps":
+            given = float(args.eval_steps or 1)
+            interval = math.ceil(given * steps) if given < 1 else int(given)
+        waits = (weighting.idle_evaluations - args.eval_on_start) * interval
+    if waits >= steps:
+        raise ValueError(
+            f"`weighting` must have something to go by before the run ends, but "
+            f"{args.weighting!r} waits for {waits} of {steps} steps. Train for longer, or give it "
+            f"shorter intervals."
         )
 
 

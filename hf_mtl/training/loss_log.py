@@ -80,7 +80,8 @@ class LossLog:
     def state_dict(self) -> dict[str, Any]:
         """What the next line has so far on this rank, as plain values."""
         sums = {task: float(total) for task, total in self._sums.items()}
-        counts = {"steps": dict(self._steps), "skipped": dict(self._skipped)}
+        counts: dict[str, Any] = {"steps": dict(self._steps), "skipped": dict(self._skipped)}
+        counts["is_double"] = any(each.dtype == torch.float64 for each in self._sums.values())
         return {"sums": sums, "weights": dict(self._weights), **counts}
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
@@ -90,8 +91,10 @@ class LossLog:
             state: What ``state_dict`` gave.
             device: Where losses are computed.
         """
+        dtype = torch.float64 if state.get("is_double") else torch.float32
         self._sums = {
-            task: torch.tensor(total, device=device) for task, total in state["sums"].items()
+            task: torch.tensor(total, device=device, dtype=dtype)
+            for task, total in state["sums"].items()
         }
         self._weights = dict(state.get("weights", {}))  # not known to the first checkpoints
         self._steps = dict(state["steps"])

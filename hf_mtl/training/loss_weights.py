@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loss weighting of a run: its state, what it is told, and how it gets into a checkpoint."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.utils import logging
 
 from hf_mtl._typing import Entry
 from hf_mtl.training.ranks import Ranks
@@ -17,8 +18,9 @@ __all__ = [
     "LossWeights",
     "losses_over_ranks",
     "num_passes_for_losses",
-    "random_state_kept",
 ]
+
+logger = logging.get_logger(__name__)
 
 LOSS_TIMES = ("current", "lagged")
 """Which losses the weights of a step are made of: its own, or those of the last step in which each
@@ -49,13 +51,6 @@ def num_passes_for_losses(entry: Entry | None, loss_time: str, num_forwards: int
     return int(before) + int(weighting.needs_losses_after)
 
 
-def random_state_kept(device: torch.device) -> AbstractContextManager[None]:
-    """Afterwards the generators of the host and of a device are where they were before."""
-    is_host = device.type == "cpu"
-    kind = "cuda" if is_host else device.type  # asked for, and not used without devices
-    return torch.random.fork_rng([] if is_host else [device], device_type=kind)
-
-
 class LossWeights:
     """A weighting with its state. All ranks have the same, because they have the same losses.
 
@@ -80,16 +75,29 @@ class LossWeights:
         self._seed = seed
         self._is_lagged = loss_time == "lagged"
         self._state: State = {}
+        self._is_loaded = False
+        # Losses of the last step of each task, and the state that it had before that step.
         self._last: dict[str, float] = {}
+        self._state_of_last: State = {}
 
     @property
     def has_state(self) -> bool:
         """Whether anything of a step has to be remembered."""
         return self._is_lagged or bool(self._state)
 
-    def begin(self) -> None:
-        """Begins a run that nothing is known of."""
-        self._state = self.weighting.init_state(len(self._tasks()))
+    def begin(self) -> bool:
+        """Begins a run: with what was loaded, or with nothing.
+
+        Returns:
+            Whether a state was loaded.
+        """
+        is_loaded, self._is_loaded = self._is_loaded, False
+        if not is_loaded:
+            self._start_fresh()
+        return is_loaded
+
+    def _start_fresh(self) -> None:
+        self._state = self._state_of_last = self.weighting.init_state(len(self._tasks()))
         self._last = {}
 
     def context(self, step: int, epoch: int) -> WeightingContext:
@@ -126,14 +134,19 @@ class LossWeights:
         Raises:
             ValueError: If the weighting gives a weight that is negative or not finite.
         """
-        known = self._last if losses is None else losses
+        known, state = (
+            (self._last, self._state_of_last) if losses is None else (losses, self._state)
+        )
+        if not self.weighting.needs_losses:
+            known, state = {}, self._state
         values = _tensor([known.get(task, torch.nan) for task in tasks])
-        weights = self.weighting.weights(values, self._positions(tasks), self._state, context)
+        weights = self.weighting.weights(values, self._positions(tasks), state, context)
         by_task = dict(zip(tasks, weights.tolist(), strict=True))
         if not bool((weights.isfinite() & (weights >= 0)).all()):
             raise ValueError(
                 f"Weights must be finite and not negative, but {type(self.weighting).__name__} "
-                f"gave {by_task} at step {context.step + 1} for losses {dict(known)}."
+                f"gave {by_task} at step {context.step + 1}, for losses {dict(known)} and the "
+                f"state {_plain(state)}."
             )
         return by_task
 
@@ -153,21 +166,28 @@ class LossWeights:
         after = None if losses_after is None else _tensor([losses_after[task] for task in losses])
         if after is not None and not bool(after.isfinite().all()):
             return  # the next step will find it, and stop or pass it over
+        tasks, before = self._positions(losses), self._state
         self._state = self.weighting.next_state(
-            _tensor(losses.values()), self._positions(losses), self._state, context, after
+            _tensor(losses.values()), tasks, before, context, after
         )
         if self._is_lagged:
             self._last |= losses
+            self._state_of_last = _with_tasks_of(self._state_of_last, tasks, before, tasks)
 
     def add_evaluation(self, losses: Mapping[str, float]) -> None:
-        """Learns from an evaluation.
+        """Learns from an evaluation; from losses that are not finite nothing is learned.
 
         Args:
             losses: Loss of each task that was evaluated, in the order of the suite.
         """
-        if self.weighting.needs_evaluation and losses:
+        finite = {task: loss for task, loss in losses.items() if math.isfinite(loss)}
+        if not self.weighting.needs_evaluation:
+            return
+        if unknown := sorted(losses.keys() - finite.keys()):
+            logger.warning(f"The evaluation loss of {unknown} is not finite: weights ignore it.")
+        if finite:
             self._state = self.weighting.state_after_evaluation(
-                _tensor(losses.values()), self._positions(losses), self._state
+                _tensor(finite.values()), self._positions(finite), self._state
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -175,8 +195,9 @@ class LossWeights:
         return {
             "weighting": WEIGHTINGS.to_config(self.weighting),
             "tasks": list(self._tasks()),
-            "state": {name: value.tolist() for name, value in self._state.items()},
+            "state": _plain(self._state),
             "last": self._last,
+            "state_of_last": _plain(self._state_of_last if self._is_lagged else {}),
         }
 
     def merge(self, states: list[Any]) -> Any:
@@ -186,12 +207,15 @@ class LossWeights:
             RuntimeError: If the ranks have come apart, which a weighting can do that draws its own
                 random numbers.
         """
-        if any(state != states[0] for state in states):
-            raise RuntimeError(
-                f"The state of a weighting must be the same on every rank, but that of "
-                f"{type(self.weighting).__name__} is not: {states}. Draw random numbers from "
-                f"`context.generator()` only."
-            )
+        for name, value in states[0]["state"].items():
+            of_ranks = [state["state"][name] for state in states]
+            # Kinds of processors differ in the last digit of a logarithm.
+            if any(not _is_close(value, other) for other in of_ranks):
+                raise RuntimeError(
+                    f"The state of a weighting must be the same on every rank, but {name!r} of "
+                    f"{type(self.weighting).__name__} is {of_ranks}. Draw random numbers from "
+                    f"`context.generator()` only."
+                )
         return states[0]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -210,22 +234,41 @@ class LossWeights:
                 f"{current}. To go on with another one, start anew from the checkpoint's weights "
                 f"with `MultiTaskModel.from_pretrained`."
             )
-        self.begin()
-        tasks = self._tasks()
-        kept = [task for task in state["tasks"] if task in tasks]
+        self._start_fresh()
+        kept = [task for task in state["tasks"] if task in self._tasks()]
         old = torch.tensor([state["tasks"].index(task) for task in kept], dtype=torch.long)
-        saved = {name: _tensor(value) for name, value in state["state"].items()}
-        self._state = {
-            name: value.scatter(0, self._positions(kept), saved[name][old])
-            if value.ndim
-            else saved[name]
-            for name, value in self._state.items()
-        }
+        new = self._positions(kept)
+        self._state, self._state_of_last = (
+            _with_tasks_of(fresh, new, {name: _tensor(each) for name, each in saved.items()}, old)
+            for fresh, saved in (
+                (self._state, state["state"]),
+                (self._state_of_last, state["state_of_last"]),
+            )
+        )
         self._last = {task: loss for task, loss in state["last"].items() if task in kept}
+        self._is_loaded = True
 
     def _positions(self, tasks: Any) -> Tensor:
         position = {task: index for index, task in enumerate(self._tasks())}
         return torch.tensor([position[task] for task in tasks], dtype=torch.long)
+
+
+def _with_tasks_of(state: State, tasks: Tensor, other: State, tasks_there: Tensor) -> State:
+    """A state with the values that some tasks have in another, and its values of no task."""
+    if not other:
+        return state
+    return {
+        name: value.scatter(0, tasks, other[name][tasks_there]) if value.ndim else other[name]
+        for name, value in state.items()
+    }
+
+
+def _plain(state: State) -> dict[str, Any]:
+    return {name: value.tolist() for name, value in state.items()}
+
+
+def _is_close(value: Any, other: Any) -> bool:
+    return torch.allclose(_tensor(value), _tensor(other), rtol=1e-6, equal_nan=True)
 
 
 def _tensor(values: Any) -> Tensor:

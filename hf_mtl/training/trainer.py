@@ -250,7 +250,7 @@ class MultiTaskTrainer(WeighingTrainer):
             ):
                 total += super().training_step(model, dict(forward), cast("Any", step))
         self.strategy.after_step(self.model, tasks)
-        self._loss_log.add_step(self._losses, self._step_made(step, self._losses))
+        self._loss_log.add_step(self._losses, self._keep_to_learn_from(step, self._losses))
         return total
 
     def compute_loss(
@@ -270,7 +270,9 @@ class MultiTaskTrainer(WeighingTrainer):
         self._losses = added(self._losses, losses)
         if self._is_last:
             check_finite(self._losses, self.ranks)
-        shares = self._shares or self._weighted_shares(step, self._losses)
+        shares = self._shares
+        if shares is None:
+            shares = self._weighted_shares(step, self._losses)
         total = total_loss(losses, shares) * self.ranks.world_size
         return (total, outputs) if return_outputs else total
 

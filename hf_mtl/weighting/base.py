@@ -84,6 +84,11 @@ class Weighting(ABC):
         """Likewise steps, where it counts these."""
         return 0
 
+    @property
+    def idle_evaluations(self) -> int:
+        """Likewise evaluations, where it needs these."""
+        return 0
+
     def init_state(self, num_tasks: int) -> State:
         """State before the first step; empty, if nothing has to be remembered.
 

@@ -47,7 +47,8 @@ class FAMOWeighting(LearnedWeighting):
         Liu et al. 2023, "FAMO: Fast Adaptive Multitask Optimization", algorithm 1 and the authors'
         code, https://arxiv.org/abs/2306.03792. Its weights add up to 1, these to the number of
         tasks in the step. Shares are taken among the tasks that are present. The losses above
-        ``min_loss`` are bounded below by 1e-8, where the authors add that number.
+        ``min_loss`` are bounded below by 1e-8, where the authors add that number. Dropout is the
+        same before and after the step, or its noise would pass for improvement.
     """
 
     compares_tasks: ClassVar[bool] = True

@@ -65,6 +65,10 @@ class ValidationLossWeighting(Weighting):
                 f"`smoothing` must be at least 0 and below 1, but got {self.smoothing!r}."
             )
 
+    @property
+    def idle_evaluations(self) -> int:
+        return 2  # the first one is what the others are compared with
+
     def init_state(self, num_tasks: int) -> State:
         # Losses are positive, so 0 stands for one that is not known yet.
         return {name: torch.zeros(num_tasks, dtype=torch.float64) for name in _STATE}

@@ -88,6 +88,13 @@ class Strategy:
         """
         model.zero_grad()
 
+    def after_pass(self, model: nn.Module) -> None:
+        """What remains to be done after forwards without a backward.
+
+        Args:
+            model: The wrapped model.
+        """
+
     def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
         """What remains to be done when all gradients of a step are there.
 

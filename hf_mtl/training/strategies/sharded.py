@@ -71,12 +71,15 @@ class FullySharded(Strategy):
         return self.accelerator.no_sync(model) if self._defers and not is_last else nullcontext()
 
     def take_back(self, model: nn.Module) -> None:
+        self.after_pass(model)
+        super().take_back(model)
+
+    def after_pass(self, model: nn.Module) -> None:
         # As a backward would have done; while it is whole, the model shows other parameters than
-        # those whose gradients are to go.
+        # those that are optimized and saved.
         for module in model.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
-        super().take_back(model)
 
 
 def _layers(model: MultiTaskModel) -> list[str]:

@@ -154,6 +154,41 @@ def test_a_checkpoint_of_another_weighting_is_refused(toy_trainer):
         other.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-1")
 
 
+def test_famo_sees_no_improvement_where_nothing_moved(toy_trainer):
+    """The pass after a step has the dropout of the step, or noise would look like learning."""
+    famo = {"name": "famo", "weight_decay": 0.0}
+    given = {"weighting": famo, "tasks_per_step": "all", "dropout": 0.5, "max_steps": 4}
+    still = toy_trainer("still", **given, learning_rate=0.0)
+    still.train()
+    assert still._loss_weights.state_dict()["state"]["parameter"] == pytest.approx([0.0] * 4)
+    moving = toy_trainer("moving", **given)
+    moving.train()
+    assert min(map(abs, moving._loss_weights.state_dict()["state"]["parameter"])) > 0
+
+
+def test_an_evaluation_at_the_start_is_the_first_that_is_learned_from(toy_trainer):
+    settings = {**weighting_settings("validation_loss"), "max_steps": 6, "eval_on_start": True}
+    saving = {"save_strategy": "steps", "save_steps": 4}
+    whole = toy_trainer("whole", **settings, **saving)
+    whole.train()
+    first = whole.state.log_history[0]
+    state = whole._loss_weights.state_dict()["state"]
+    assert state["first"] == [first[f"eval_{task}_loss"] for task in whole.suite]
+    resumed = toy_trainer("resumed", **settings, **saving)
+    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-4")
+    assert resumed._loss_weights.state_dict() == whole._loss_weights.state_dict()
+    whole.train()
+    assert whole._loss_weights.state_dict()["state"]["first"] != state["first"]
+
+
+def test_what_a_search_sets_is_checked_when_training_begins(toy_trainer):
+    trainer = toy_trainer(max_steps=2)
+    trainer.args.weighting = "validation_loss"  # upstream does so, past all checks
+    trainer.create_accelerator_and_postprocess()
+    with pytest.raises(ValueError, match="`eval_strategy` must be 'steps' or 'epoch'"):
+        trainer.train()
+
+
 def test_a_weighting_that_gives_no_number_is_named(toy_trainer, registered):
     @dataclass(frozen=True)
     class BrokenWeighting(Weighting):
@@ -172,3 +207,8 @@ def test_nothing_to_compare_is_refused(toy_trainer, toy_suite, toy_data):
     with pytest.raises(ValueError, match=r"two tasks or more in a step .* 'gls' every step has"):
         toy_trainer(suite=toy_suite.subset(alone), data=data, weighting="gls")
     toy_trainer(weighting="gls")  # the source of names has two tasks
+    absent = toy_suite
+    for task in ("topic", "valence", "kind"):
+        absent = absent.replace(task, weight=0.0)
+    with pytest.raises(ValueError, match="'gls' every step has one"):
+        toy_trainer(suite=absent, tasks_per_step="all", weighting="gls")

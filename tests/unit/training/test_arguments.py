@@ -19,7 +19,6 @@ def arguments(tmp_path, **given):
         {"sampler": "round_robin"},
         {"weighting": {"name": "ema", "decay": 0.5}, "weighting_losses": "lagged"},
         {"weighting": "validation_loss", "eval_strategy": "epoch"},
-        {"weighting": {"name": "dwa", "interval_steps": 50}, "max_steps": 101},
     ],
 )
 def test_mixtures_that_make_sense_are_taken(tmp_path, given):
@@ -57,16 +56,6 @@ def test_a_number_may_come_as_text_from_a_command_line(tmp_path):
             {"weighting": "validation_loss"},
             ValueError,
             "`eval_strategy` must be 'steps' or 'epoch' with 'validation_loss'.* but got 'no'",
-        ),
-        (
-            {"weighting": "stch", "num_train_epochs": 3},
-            ValueError,
-            "'stch' waits for 5 epochs of 3. Train for longer",
-        ),
-        (
-            {"weighting": {"name": "dwa", "interval_steps": 50}, "max_steps": 100},
-            ValueError,
-            "waits for 100 steps of 100",
         ),
         ({"label_smoothing_factor": 0.1}, ValueError, "`label_smoothing_factor` must be 0.0"),
         ({"dataloader_drop_last": True}, ValueError, "Every row is used once a pass"),

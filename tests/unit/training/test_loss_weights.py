@@ -10,9 +10,9 @@ from hf_mtl.training.loss_weights import (
     LossWeights,
     losses_over_ranks,
     num_passes_for_losses,
-    random_state_kept,
 )
 from hf_mtl.training.ranks import Ranks
+from hf_mtl.weighting import WEIGHTINGS
 
 
 def begun(entry, tasks=("a", "b", "c"), **given):
@@ -58,7 +58,7 @@ def test_ranks_that_came_apart_are_not_saved():
     state = loss_weights.state_dict()
     assert loss_weights.merge([state, state]) == state
     other = after_a_step("uncertainty", {"a": 1.5}).state_dict()
-    with pytest.raises(RuntimeError, match="same on every rank, but that of UncertaintyWeighting"):
+    with pytest.raises(RuntimeError, match="same on every rank, but 'parameter' of Uncert"):
         loss_weights.merge([state, other])
 
 
@@ -67,6 +67,43 @@ def test_lagged_losses_are_known_once_every_task_was_there():
     assert lagged.needs_losses(["a", "c"])
     assert not lagged.needs_losses(["a", "b"])
     assert lagged.weights(["a", "b"], lagged.context(1, 0)) == {"a": 0.25, "b": 2.0}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in WEIGHTINGS.names() if WEIGHTINGS.get(name).needs_losses]
+)
+def test_lagged_weights_are_those_of_the_step_before(name):
+    """A loss counts once, also in weightings that remember losses."""
+    current, lagged = begun(name), begun(name, loss_time="lagged")
+    tasks = ["a", "b", "c"]
+    for step in range(9):
+        context = current.context(step, 0)
+        losses = {"a": 1.0 + 99 * (step == 8), "b": 2.0 / (step + 1), "c": 0.5}
+        after = {task: loss * (0.5 + 0.1 * step) for task, loss in losses.items()}
+        expected = current.weights(tasks, context, losses)
+        current.add_step(losses, context, after)
+        lagged.add_step(losses, context, after)
+        assert lagged.weights(tasks, context) == pytest.approx(expected)
+    saved = json.loads(json.dumps(lagged.state_dict()))
+    loaded = begun(name, loss_time="lagged")
+    loaded.load_state_dict(saved)
+    assert loaded.weights(tasks, context) == pytest.approx(expected)
+
+
+def test_evaluation_losses_that_are_not_finite_teach_nothing(caplog):
+    weights = begun("validation_loss")
+    weights.add_evaluation({"a": 1.0, "b": float("nan"), "c": float("inf")})
+    assert weights.state_dict()["state"]["first"] == [1.0, 0.0, 0.0]
+
+
+def test_a_loaded_state_is_begun_with_once():
+    saved = after_a_step("uncertainty", {"a": 4.0}).state_dict()
+    weights = LossWeights("uncertainty", lambda: ["a", "b", "c"])
+    weights.load_state_dict(saved)
+    assert weights.begin()
+    assert weights.state_dict() == saved
+    assert not weights.begin()
+    assert weights.state_dict()["state"]["parameter"] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -89,15 +126,6 @@ def test_losses_reach_the_host_unrounded():
     loss = torch.tensor(1 / 3, dtype=torch.float64)
     assert losses_over_ranks({"a": loss}, Ranks()) == {"a": 1 / 3}
     assert losses_over_ranks({}, Ranks()) == {}
-
-
-def test_numbers_drawn_in_between_do_not_count():
-    torch.manual_seed(0)
-    expected = torch.rand(2)
-    torch.manual_seed(0)
-    with random_state_kept(torch.device("cpu")):
-        torch.rand(5)
-    assert torch.equal(torch.rand(2), expected)
 
 
 def test_losses_after_a_step_that_are_no_numbers_teach_nothing():

@@ -74,6 +74,29 @@ def test_a_weighting_may_take_more_forwards_without_gradients(plan_of):
     assert (famo.weighting, famo.forward_only_per_step) == ("famo", 4 + 4)
 
 
+@pytest.mark.parametrize(
+    ("settings", "waits", "steps"),
+    [
+        # Six steps an epoch.
+        ({"weighting": "stch", "num_train_epochs": 5}, 5 * 6, 30),
+        ({"weighting": "dwa", "max_steps": 12}, 2 * 6, 12),
+        ({"weighting": {"name": "dwa", "interval_steps": 50}, "max_steps": 100}, 100, 100),
+        ({"weighting": "validation_loss", "eval_strategy": "epoch", "max_steps": 12}, 12, 12),
+    ],
+)
+def test_a_run_that_ends_before_its_weighting_acts_is_refused(plan_of, settings, waits, steps):
+    with pytest.raises(ValueError, match=f"waits for {waits} of {steps} steps. Train for longer"):
+        plan_of(**settings)
+
+
+def test_a_run_that_goes_on_for_a_step_more_is_taken(plan_of):
+    dwa = {"name": "dwa", "interval_steps": 50}
+    assert plan_of(weighting=dwa, max_steps=101).steps == 101
+    evaluations = {"eval_strategy": "steps", "eval_steps": 0.5, "eval_on_start": True}
+    # The second evaluation is after step 2 of 3.
+    assert plan_of(weighting="validation_loss", **evaluations, max_steps=3).steps == 3
+
+
 def test_tasks_and_sources_are_described(plan_of):
     topic, valence = plan_of().tasks
     assert (topic.num_labels, topic.weight, topic.head_parameters) == (2, 1.5, 16 * 2 + 2)
