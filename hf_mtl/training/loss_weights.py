@@ -134,11 +134,9 @@ class LossWeights:
         Raises:
             ValueError: If the weighting gives a weight that is negative or not finite.
         """
-        known, state = (
-            (self._last, self._state_of_last) if losses is None else (losses, self._state)
-        )
-        if not self.weighting.needs_losses:
-            known, state = {}, self._state
+        known, state = losses or {}, self._state
+        if losses is None and self.weighting.needs_losses:
+            known, state = self._last, self._state_of_last
         values = _tensor([known.get(task, torch.nan) for task in tasks])
         weights = self.weighting.weights(values, self._positions(tasks), state, context)
         by_task = dict(zip(tasks, weights.tolist(), strict=True))

@@ -12,7 +12,7 @@ from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.checks import check_long_enough
+from hf_mtl.training.checks import check_long_enough, check_weighting
 from hf_mtl.training.loss_weights import num_passes_for_losses
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
@@ -128,13 +128,15 @@ def make_plan(
         test: Rows to evaluate on.
 
     Raises:
-        ValueError: If the run ends before its weighting has something to go by.
+        ValueError: If the weighting would do nothing: it compares tasks and every step has one, or
+            the run ends before it has something to go by.
     """
     mixed = step_plan(train, args, args.train_batch_size)
     steps_per_epoch = mixed.num_steps
     steps = args.max_steps
     if steps <= 0:
         steps = math.ceil(args.num_train_epochs * steps_per_epoch)
+    check_weighting(args, model.suite)
     check_long_enough(args, steps=steps, steps_per_epoch=steps_per_epoch)
     draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
     forwards = args.gradient_accumulation_steps * (1 if args.batches == "merged" else draws)

@@ -77,24 +77,32 @@ def test_a_weighting_may_take_more_forwards_without_gradients(plan_of):
 @pytest.mark.parametrize(
     ("settings", "waits", "steps"),
     [
-        # Six steps an epoch.
-        ({"weighting": "stch", "num_train_epochs": 5}, 5 * 6, 30),
-        ({"weighting": "dwa", "max_steps": 12}, 2 * 6, 12),
+        # Three steps an epoch.
+        ({"weighting": "stch", "num_train_epochs": 5}, 5 * 3, 15),
+        ({"weighting": "dwa", "max_steps": 6}, 2 * 3, 6),
         ({"weighting": {"name": "dwa", "interval_steps": 50}, "max_steps": 100}, 100, 100),
-        ({"weighting": "validation_loss", "eval_strategy": "epoch", "max_steps": 12}, 12, 12),
+        ({"weighting": "validation_loss", "eval_strategy": "epoch", "max_steps": 6}, 6, 6),
     ],
 )
 def test_a_run_that_ends_before_its_weighting_acts_is_refused(plan_of, settings, waits, steps):
     with pytest.raises(ValueError, match=f"waits for {waits} of {steps} steps. Train for longer"):
-        plan_of(**settings)
+        plan_of(tasks_per_step="all", **settings)
+
+
+def test_a_weighting_that_has_nothing_to_compare_is_refused(plan_of):
+    with pytest.raises(ValueError, match="'gls' every step has one"):
+        plan_of(weighting="gls")
+    assert plan_of(weighting="gls", tasks_per_step="all").forward_only_per_step == 2
 
 
 def test_a_run_that_goes_on_for_a_step_more_is_taken(plan_of):
     dwa = {"name": "dwa", "interval_steps": 50}
-    assert plan_of(weighting=dwa, max_steps=101).steps == 101
+    plan = plan_of(tasks_per_step="all", weighting=dwa, max_steps=101)
+    assert plan.steps == 101
     evaluations = {"eval_strategy": "steps", "eval_steps": 0.5, "eval_on_start": True}
     # The second evaluation is after step 2 of 3.
-    assert plan_of(weighting="validation_loss", **evaluations, max_steps=3).steps == 3
+    settings = {"weighting": "validation_loss", "tasks_per_step": "all", "max_steps": 3}
+    assert plan_of(**settings, **evaluations).steps == 3
 
 
 def test_tasks_and_sources_are_described(plan_of):
