@@ -15,8 +15,8 @@ Registered = TypeVar("Registered")
 
 
 def entry_name(entry: Entry) -> str:
-    """Name in an entry that a registry can build."""
-    return entry if isinstance(entry, str) else str(entry["name"])
+    """Name in an entry; whether the entry can be built is not checked."""
+    return entry if isinstance(entry, str) else str(entry.get("name"))
 
 
 class Registry(Generic[Base]):

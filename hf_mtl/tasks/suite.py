@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from hf_mtl._checks import check_known
-from hf_mtl._typing import Entry
+from hf_mtl._registry import entry_name
 from hf_mtl._yaml import dump_yaml, load_yaml
 from hf_mtl.tasks.names import check_distinct, check_metric_keys, check_task_name
 from hf_mtl.tasks.spec import TaskSpec
@@ -168,7 +168,7 @@ class TaskSuite(Mapping[str, TaskSpec]):
                 raise TypeError(f"Task {name!r} must be a `TaskSpec`, but got {spec!r}.")
         check_distinct(self._spec_by_name)
         check_metric_keys(
-            {task: map(_metric_name, spec.metric_entries) for task, spec in self.items()}
+            {task: map(entry_name, spec.metric_entries) for task, spec in self.items()}
         )
         self._check_sources()
 
@@ -190,7 +190,3 @@ def check_weights(suite: TaskSuite) -> None:
         raise ValueError(
             f"`weight` must be above 0 for at least one task, but it is 0 for all of {list(suite)}."
         )
-
-
-def _metric_name(entry: Entry) -> str:
-    return entry if isinstance(entry, str) else str(entry.get("name"))

@@ -9,9 +9,8 @@ from transformers import TrainingArguments
 from hf_mtl._checks import check_known
 from hf_mtl._typing import Entry
 from hf_mtl.data import SAMPLERS, STOPPING_RULES
-from hf_mtl.training.loss_weights import LOSS_TIMES
+from hf_mtl.training.loss_weights import LOSS_TIMES, weighting_of
 from hf_mtl.training.nonfinite import NONFINITE_RULES
-from hf_mtl.weighting import WEIGHTINGS
 
 __all__ = ["MultiTaskTrainingArguments"]
 
@@ -139,7 +138,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
             ValueError: If something is asked for that would not happen.
         """
         check_known("value of `weighting_losses`", self.weighting_losses, LOSS_TIMES)
-        weighting = WEIGHTINGS.build(self.weighting or "static")
+        weighting = weighting_of(self.weighting)
         if self.weighting_losses == "lagged" and not weighting.needs_losses:
             raise ValueError(
                 f"`weighting_losses` must be left out unless the weights of a step depend on its "

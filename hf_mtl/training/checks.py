@@ -9,7 +9,7 @@ from hf_mtl._checks import check_known, check_same_names
 from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.weighting import WEIGHTINGS
+from hf_mtl.training.loss_weights import weighting_of
 
 __all__ = [
     "check_by_source",
@@ -55,7 +55,7 @@ def check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
         args: The arguments.
         suite: The tasks; those of weight 0 are never present.
     """
-    compares = WEIGHTINGS.build(args.weighting or "static").compares_tasks
+    compares = weighting_of(args.weighting).compares_tasks
     on_source = sorted(
         (sum(suite.weights[task] > 0 for task in tasks) for tasks in suite.sources.values()),
         reverse=True,
@@ -80,7 +80,7 @@ def check_long_enough(
         steps: Steps of the run.
         steps_per_epoch: Steps of an epoch.
     """
-    weighting = WEIGHTINGS.build(args.weighting or "static")
+    weighting = weighting_of(args.weighting)
     waits = max(weighting.idle_steps, weighting.idle_epochs * steps_per_epoch)
     if weighting.needs_evaluation:
         interval = steps_per_epoch

@@ -11,13 +11,14 @@ from transformers.utils import logging
 
 from hf_mtl._typing import Entry
 from hf_mtl.training.ranks import Ranks
-from hf_mtl.weighting import WEIGHTINGS, State, WeightingContext
+from hf_mtl.weighting import WEIGHTINGS, State, Weighting, WeightingContext
 
 __all__ = [
     "LOSS_TIMES",
     "LossWeights",
     "losses_over_ranks",
     "num_passes_for_losses",
+    "weighting_of",
 ]
 
 logger = logging.get_logger(__name__)
@@ -25,6 +26,17 @@ logger = logging.get_logger(__name__)
 LOSS_TIMES = ("current", "lagged")
 """Which losses the weights of a step are made of: its own, or those of the last step in which each
 task was present."""
+
+
+def weighting_of(entry: Entry | None) -> Weighting:
+    """The weighting that an entry describes; ``None``: the weights that the user gives.
+
+    Raises:
+        KeyError: If its name is unknown.
+        TypeError: If a field is unknown.
+        ValueError: If a field has a value that it cannot have.
+    """
+    return WEIGHTINGS.build(entry or "static")
 
 
 def losses_over_ranks(losses: Mapping[str, Tensor], ranks: Ranks) -> dict[str, float]:
@@ -46,7 +58,7 @@ def num_passes_for_losses(entry: Entry | None, loss_time: str, num_forwards: int
         loss_time: One of ``LOSS_TIMES``.
         num_forwards: Forwards of a step; a single one tells its losses before its backward.
     """
-    weighting = WEIGHTINGS.build(entry or "static")
+    weighting = weighting_of(entry)
     before = weighting.needs_losses and loss_time == "current" and num_forwards > 1
     return int(before) + int(weighting.needs_losses_after)
 
@@ -69,7 +81,7 @@ class LossWeights:
         loss_time: str = "current",
         seed: int = 0,
     ) -> None:
-        self.weighting = WEIGHTINGS.build(entry or "static")
+        self.weighting = weighting_of(entry)
         self.is_required = entry is not None
         self._tasks = tasks
         self._seed = seed

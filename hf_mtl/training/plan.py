@@ -13,9 +13,10 @@ from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checks import check_long_enough, check_weighting
-from hf_mtl.training.loss_weights import num_passes_for_losses
+from hf_mtl.training.loss_weights import num_passes_for_losses, weighting_of
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
+from hf_mtl.weighting import WEIGHTINGS
 
 __all__ = ["Plan", "SourcePlan", "TaskPlan", "make_plan"]
 
@@ -154,7 +155,7 @@ def make_plan(
         epochs=steps / steps_per_epoch,
         steps=steps,
         forwards_per_step=forwards,
-        weighting=entry_name(args.weighting or "static"),
+        weighting=WEIGHTINGS.name_of(type(weighting_of(args.weighting))),
         forward_only_per_step=forwards
         * num_passes_for_losses(args.weighting, args.weighting_losses, forwards),
         ranks=args.world_size,
