@@ -7,6 +7,7 @@ import typer
 
 import hf_mtl
 from hf_mtl.cli.card import card
+from hf_mtl.cli.diagnose import diagnose
 from hf_mtl.cli.evaluate import evaluate
 from hf_mtl.cli.launch import LAUNCH_SETTINGS, launch
 from hf_mtl.cli.predict import predict
@@ -43,7 +44,7 @@ def _options(
     del version
 
 
-for _command in (train, evaluate, predict, card, prepare):
+for _command in (train, evaluate, predict, card, prepare, diagnose):
     app.command()(_command)
 app.command(context_settings=LAUNCH_SETTINGS)(launch)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables on the terminal: what a run will do, and what came of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -77,19 +77,21 @@ def _totals(plan: "Plan") -> Table:
         if plan.tasks_per_step == "all"
         else (f"{plan.tasks_per_step} by the {plan.sampler} sampler")
     )
+    by_task = f"by task {_size(memory.task_gradients)} + " if memory.task_gradients else ""
     table = Table.grid(padding=(0, 2))
     for name, value in (
         ("Draws a step", f"{draws}, {plan.batches} batches"),
         ("Forwards a step", f"{plan.forwards_per_step} (accumulation {plan.accumulation})"),
         ("Loss weighting", _weighting(plan)),
+        *_gradient_method(plan),
         ("Rows a step", f"{plan.rows_per_step:,.4g} on {_ranks(plan)}"),
         ("Steps", f"{plan.steps:,} = {plan.epochs:.4g} epochs of {plan.steps_per_epoch:,}"),
         ("Parameters", f"{plan.parameters:,}, of which {plan.trainable_parameters:,} are trained"),
         (
             "Estimated memory",
             f"{_size(memory.total)} = parameters {_size(memory.parameters)} + gradients "
-            f"{_size(memory.gradients)} + optimizer {_size(memory.optimizer)} + activations "
-            f"{activations}",
+            f"{_size(memory.gradients)} + optimizer {_size(memory.optimizer)} + {by_task}"
+            f"activations {activations}",
         ),
     ):
         table.add_row(Text(name, style="bold"), Text(value))
@@ -100,6 +102,18 @@ def _weighting(plan: "Plan") -> str:
     if not plan.forward_only_per_step:
         return plan.weighting
     return f"{plan.weighting}, by {plan.forward_only_per_step} more forwards without gradients"
+
+
+def _gradient_method(plan: "Plan") -> Iterator[tuple[str, str]]:
+    cost = plan.gradient_method
+    if cost is None:
+        return
+    often = "" if cost.update_every == 1 else f" every {cost.update_every} steps"
+    yield (
+        "Gradient method",
+        f"{cost.method}{often}, by the {cost.engine} engine: {cost.backwards} backwards, "
+        f"{_size(cost.extra_bytes)} at most for gradients by task",
+    )
 
 
 def _ranks(plan: "Plan") -> str:

@@ -7,8 +7,11 @@ from typing import Any
 from transformers import TrainingArguments
 
 from hf_mtl._checks import check_known
+from hf_mtl._numbers import check_positive
 from hf_mtl._typing import Entry
 from hf_mtl.data import SAMPLERS, STOPPING_RULES
+from hf_mtl.training.engines import ENGINES, Scope
+from hf_mtl.training.gradient_balance import gradient_method_of
 from hf_mtl.training.loss_weights import LOSS_TIMES, weighting_of
 from hf_mtl.training.nonfinite import NONFINITE_RULES
 
@@ -62,6 +65,18 @@ class MultiTaskTrainingArguments(TrainingArguments):
         weighting_losses: Where a weighting needs the losses of a step for its weights:
             ``"current"``, from a pass without gradients if the step has several forwards; or
             ``"lagged"``, those of the last step in which each task was present, for free.
+        gradient_method: Entry of the registry of gradient methods, which combines the gradients of
+            the tasks of a step for the shared parameters, such as ``"cagrad"`` or ``{"name":
+            "cagrad", "c": 0.4}``. ``None``: their mean, by the weights of the losses.
+        gradient_engine: How the gradient of each task is obtained: ``"grouped"`` (one backward for
+            merged batches), ``"streaming"`` (a forward and backward for each task) or
+            ``"retained"`` (one forward, a backward for each task). ``None``: the cheapest that
+            runs.
+        gradient_scope: Shared parameters of which gradients are compared: a number of last layers,
+            or a regular expression that is found in their names. The weights hold for all shared
+            parameters. ``None``: all.
+        gradient_update_every: Steps from one comparison of gradients to the next; those between
+            keep its weights, at the cost of a plain step.
         stream_shuffle_rows: Rows of one shard of a stream that are shuffled together, and kept in
             memory for it; 1: as they come.
 
@@ -78,6 +93,10 @@ class MultiTaskTrainingArguments(TrainingArguments):
     on_nonfinite: str = field(default="stop", metadata={"help": "stop, skip_task or skip_step."})
     weighting: Entry | None = field(default=None, metadata={"help": "Entry of the weightings."})
     weighting_losses: str = field(default="current", metadata={"help": "'current' or 'lagged'."})
+    gradient_method: Entry | None = field(default=None, metadata={"help": "Entry of the methods."})
+    gradient_engine: str | None = field(default=None, metadata={"help": "How gradients are got."})
+    gradient_scope: int | str | None = field(default=None, metadata={"help": "Which are compared."})
+    gradient_update_every: int = field(default=1, metadata={"help": "Steps between comparisons."})
     stream_shuffle_rows: int = field(default=1000, metadata={"help": "Rows shuffled together."})
 
     def __post_init__(self) -> None:
@@ -90,6 +109,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
         self._check_mixture()
         self._check_nonfinite()
         self.check_weighting()
+        self.check_gradient_method()
         self._check_supported()
 
     def _check_mixture(self) -> None:
@@ -148,6 +168,43 @@ class MultiTaskTrainingArguments(TrainingArguments):
             raise ValueError(
                 f"`eval_strategy` must be 'steps' or 'epoch' with {self.weighting!r}, a weighting "
                 f"that goes by evaluation losses, but got 'no'."
+            )
+
+    def check_gradient_method(self) -> None:
+        """Raises if the gradient method is unknown, or something with it would not happen.
+
+        Raises:
+            KeyError: If it, a field of it, or the engine is unknown.
+            ValueError: If something is asked for that would not happen.
+        """
+        if self.gradient_engine is not None:
+            check_known("gradient engine", self.gradient_engine, ENGINES)
+        Scope(self.gradient_scope)
+        check_positive("gradient_update_every", self.gradient_update_every, whole=True)
+        if self.gradient_method is None:
+            for name in ("gradient_engine", "gradient_scope", "gradient_update_every"):
+                value, nothing = getattr(self, name), 1 if name.endswith("every") else None
+                if value != nothing:
+                    raise ValueError(
+                        f"`{name}` must be left out without a `gradient_method`, but got {value!r}."
+                    )
+            return
+        method = gradient_method_of(self.gradient_method)
+        if self.fp16:
+            raise ValueError(
+                f"`fp16` must be left out with the gradient method {self.gradient_method!r}, "
+                f"because its scaled gradients would overflow one task at a time. Use `bf16`."
+            )
+        if self.optim in ("lomo", "adalomo"):
+            raise ValueError(
+                f"`optim` must be one that steps after the backward with the gradient method "
+                f"{self.gradient_method!r}, but got {self.optim!r}."
+            )
+        if method.cancels_scale and self.weighting not in (None, "static"):
+            raise ValueError(
+                f"`weighting` must be left out with the gradient method {self.gradient_method!r}, "
+                f"whose direction does not depend on the scale of the losses, but got "
+                f"{self.weighting!r}."
             )
 
     def _check_supported(self) -> None:

@@ -9,11 +9,13 @@ from hf_mtl._checks import check_known, check_same_names
 from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.engines import ENGINES, Engine
 from hf_mtl.training.loss_weights import weighting_of
 
 __all__ = [
     "check_by_source",
     "check_construction",
+    "check_gradient_method",
     "check_long_enough",
     "check_prepared",
     "check_weighting",
@@ -40,6 +42,7 @@ def check_construction(
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
     check_weighting(args, suite)
+    check_gradient_method(args, suite)
     own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
     if args.auto_find_batch_size and own_batch_sizes:
         raise ValueError(
@@ -55,19 +58,66 @@ def check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
         args: The arguments.
         suite: The tasks; those of weight 0 are never present.
     """
-    compares = weighting_of(args.weighting).compares_tasks
-    on_source = sorted(
-        (sum(suite.weights[task] > 0 for task in tasks) for tasks in suite.sources.values()),
-        reverse=True,
-    )
-    draws = len(on_source) if args.tasks_per_step == "all" else int(args.tasks_per_step)
-    most = sum(on_source[:draws])
-    if compares and most < 2:
+    if weighting_of(args.weighting).compares_tasks and _most_tasks_of_a_step(args, suite) < 2:
         raise ValueError(
             f"`weighting` must have two tasks or more in a step to compare, but with "
             f"{args.weighting!r} every step has one. Set `tasks_per_step` to 'all' or a higher "
             f"number, or choose a weighting that looks at each task alone, such as 'uncertainty'."
         )
+
+
+def check_gradient_method(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if a gradient method would do nothing, or its engine cannot run.
+
+    Args:
+        args: The arguments.
+        suite: The tasks; those of weight 0 are never present.
+    """
+    if args.gradient_method is None:
+        return
+    if _most_tasks_of_a_step(args, suite) < 2:
+        raise ValueError(
+            f"`gradient_method` must have two tasks or more in a step to compare, but with "
+            f"`tasks_per_step={args.tasks_per_step!r}` every step has one. Set it to 'all' or a "
+            f"higher number, or choose a `weighting`."
+        )
+    if args.gradient_engine is not None:
+        _check_engine(args, suite, ENGINES[args.gradient_engine])
+
+
+def _check_engine(args: MultiTaskTrainingArguments, suite: TaskSuite, engine: type[Engine]) -> None:
+    one_draw = args.tasks_per_step == 1 or len(suite.sources) == 1
+    if engine.needs_same_rows and not (one_draw and args.gradient_accumulation_steps == 1):
+        raise ValueError(
+            f"`gradient_engine` must be another one unless all tasks of a step are on the same "
+            f"rows of one forward, because other rows have other representations, but got "
+            f"{args.gradient_engine!r} with `tasks_per_step={args.tasks_per_step!r}` and "
+            f"`gradient_accumulation_steps={args.gradient_accumulation_steps}`."
+        )
+    if engine.needs_same_rows and args.gradient_scope is not None:
+        raise ValueError(
+            f"`gradient_scope` must be left out with the engine {args.gradient_engine!r}, which "
+            f"compares no gradients of parameters, but got {args.gradient_scope!r}."
+        )
+    if not engine.needs_one_backward:
+        return
+    several = {source: tasks for source, tasks in suite.sources.items() if len(tasks) > 1}
+    if args.batches != "merged" or args.gradient_accumulation_steps > 1 or several:
+        raise ValueError(
+            f"`gradient_engine` must be another one unless every step has one merged batch of rows "
+            f"with one task each, but got {args.gradient_engine!r} with "
+            f"`batches={args.batches!r}`, `gradient_accumulation_steps="
+            f"{args.gradient_accumulation_steps}` and sources of several tasks {several}."
+        )
+
+
+def _most_tasks_of_a_step(args: MultiTaskTrainingArguments, suite: TaskSuite) -> int:
+    on_source = sorted(
+        (sum(suite.weights[task] > 0 for task in tasks) for tasks in suite.sources.values()),
+        reverse=True,
+    )
+    draws = len(on_source) if args.tasks_per_step == "all" else int(args.tasks_per_step)
+    return sum(on_source[:draws])
 
 
 def check_long_enough(

@@ -11,6 +11,13 @@ from transformers.utils import logging
 
 from hf_mtl._typing import Entry
 from hf_mtl.training.ranks import Ranks
+from hf_mtl.training.task_state import (
+    check_same_on_ranks,
+    kept_state,
+    plain_state,
+    positions,
+    tensor_of,
+)
 from hf_mtl.weighting import WEIGHTINGS, State, Weighting, WeightingContext
 
 __all__ = [
@@ -149,14 +156,14 @@ class LossWeights:
         known, state = losses or {}, self._state
         if losses is None and self.weighting.needs_losses:
             known, state = self._last, self._state_of_last
-        values = _tensor([known.get(task, torch.nan) for task in tasks])
+        values = tensor_of([known.get(task, torch.nan) for task in tasks])
         weights = self.weighting.weights(values, self._positions(tasks), state, context)
         by_task = dict(zip(tasks, weights.tolist(), strict=True))
         if not bool((weights.isfinite() & (weights >= 0)).all()):
             raise ValueError(
                 f"Weights must be finite and not negative, but {type(self.weighting).__name__} "
                 f"gave {by_task} at step {context.step + 1}, for losses {dict(known)} and the "
-                f"state {_plain(state)}."
+                f"state {plain_state(state)}."
             )
         return by_task
 
@@ -173,16 +180,16 @@ class LossWeights:
             context: What is known of it.
             losses_after: Losses of the same rows after it, where they are needed.
         """
-        after = None if losses_after is None else _tensor([losses_after[task] for task in losses])
+        after = None if losses_after is None else tensor_of([losses_after[task] for task in losses])
         if after is not None and not bool(after.isfinite().all()):
             return  # the next step will find it, and stop or pass it over
         tasks, before = self._positions(losses), self._state
         self._state = self.weighting.next_state(
-            _tensor(losses.values()), tasks, before, context, after
+            tensor_of(losses.values()), tasks, before, context, after
         )
         if self._is_lagged:
             self._last |= losses
-            self._state_of_last = _with_tasks_of(self._state_of_last, tasks, before, tasks)
+            self._state_of_last = kept_state(self._state_of_last, tasks, before, tasks)
 
     def add_evaluation(self, losses: Mapping[str, float]) -> None:
         """Learns from an evaluation; from losses that are not finite nothing is learned.
@@ -197,7 +204,7 @@ class LossWeights:
             logger.warning(f"The evaluation loss of {unknown} is not finite: weights ignore it.")
         if finite:
             self._state = self.weighting.state_after_evaluation(
-                _tensor(finite.values()), self._positions(finite), self._state
+                tensor_of(finite.values()), self._positions(finite), self._state
             )
 
     def state_dict(self) -> dict[str, Any]:
@@ -205,9 +212,9 @@ class LossWeights:
         return {
             "weighting": WEIGHTINGS.to_config(self.weighting),
             "tasks": list(self._tasks()),
-            "state": _plain(self._state),
+            "state": plain_state(self._state),
             "last": self._last,
-            "state_of_last": _plain(self._state_of_last if self._is_lagged else {}),
+            "state_of_last": plain_state(self._state_of_last if self._is_lagged else {}),
         }
 
     def merge(self, states: list[Any]) -> Any:
@@ -217,15 +224,8 @@ class LossWeights:
             RuntimeError: If the ranks have come apart, which a weighting can do that draws its own
                 random numbers.
         """
-        for name, value in states[0]["state"].items():
-            of_ranks = [state["state"][name] for state in states]
-            # Kinds of processors differ in the last digit of a logarithm.
-            if any(not _is_close(value, other) for other in of_ranks):
-                raise RuntimeError(
-                    f"The state of a weighting must be the same on every rank, but {name!r} of "
-                    f"{type(self.weighting).__name__} is {of_ranks}. Draw random numbers from "
-                    f"`context.generator()` only."
-                )
+        own = [state["state"] for state in states]
+        check_same_on_ranks(type(self.weighting).__name__, own)
         return states[0]
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -246,10 +246,10 @@ class LossWeights:
             )
         self._start_fresh()
         kept = [task for task in state["tasks"] if task in self._tasks()]
-        old = torch.tensor([state["tasks"].index(task) for task in kept], dtype=torch.long)
+        old = positions(kept, state["tasks"])
         new = self._positions(kept)
         self._state, self._state_of_last = (
-            _with_tasks_of(fresh, new, {name: _tensor(each) for name, each in saved.items()}, old)
+            kept_state(fresh, new, {name: tensor_of(each) for name, each in saved.items()}, old)
             for fresh, saved in (
                 (self._state, state["state"]),
                 (self._state_of_last, state["state_of_last"]),
@@ -259,28 +259,4 @@ class LossWeights:
         self._is_loaded = True
 
     def _positions(self, tasks: Any) -> Tensor:
-        position = {task: index for index, task in enumerate(self._tasks())}
-        return torch.tensor([position[task] for task in tasks], dtype=torch.long)
-
-
-def _with_tasks_of(state: State, tasks: Tensor, other: State, tasks_there: Tensor) -> State:
-    """A state with the values that some tasks have in another, and its values of no task."""
-    if not other:
-        return state
-    return {
-        name: value.scatter(0, tasks, other[name][tasks_there]) if value.ndim else other[name]
-        for name, value in state.items()
-    }
-
-
-def _plain(state: State) -> dict[str, Any]:
-    return {name: value.tolist() for name, value in state.items()}
-
-
-def _is_close(value: Any, other: Any) -> bool:
-    return torch.allclose(_tensor(value), _tensor(other), rtol=1e-6, equal_nan=True)
-
-
-def _tensor(values: Any) -> Tensor:
-    is_number = isinstance(values, int | float)
-    return torch.tensor(values if is_number else list(values), dtype=torch.float64)
+        return positions(tasks, self._tasks())

@@ -12,6 +12,7 @@ from hf_mtl.data import SourceCollection
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.activations import largest_forwards, saved_bytes
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.gradient_plan import make_gradient_plan
 
 __all__ = ["Memory", "estimated_memory", "free_memory", "memory_warning", "strategy_name"]
 
@@ -30,13 +31,14 @@ _SPLIT = {
 class Memory:
     """Estimate of the memory of one device during training, in bytes.
 
-    Their sum is ``parameters + gradients + optimizer + activations``:
+    Their sum is ``parameters + gradients + optimizer + task_gradients + activations``:
 
     - ``parameters``: every parameter in its own data type.
     - ``gradients``: the same for those that are trained; under DDP the backbone's once more, in
       the buckets that are exchanged.
     - ``optimizer``: two values in float32 for each trained parameter, as AdamW keeps them.
       Of these three, a strategy that splits one over the ranks leaves each its part.
+    - ``task_gradients``: those that a gradient method keeps by task, at most.
     - ``activations``: what the backbone keeps of one forward for its backward, in the data type
       of the parameters, for the batch that needs most: as many of its longest rows as a batch
       has, or all batches of a step where they are merged. Counted by running the backbone on
@@ -53,11 +55,13 @@ class Memory:
     gradients: int
     optimizer: int
     activations: int | None
+    task_gradients: int = 0
 
     @property
     def total(self) -> int:
         """The sum of all parts that are known."""
-        return self.parameters + self.gradients + self.optimizer + (self.activations or 0)
+        known = self.parameters + self.gradients + self.optimizer + self.task_gradients
+        return known + (self.activations or 0)
 
 
 def strategy_name(args: MultiTaskTrainingArguments) -> str:
@@ -80,6 +84,9 @@ def estimated_memory(
         model: The model; one on the meta device will do.
         args: The training arguments.
         train: Rows to train on.
+
+    Raises:
+        ValueError: If the gradient method cannot run.
     """
     strategy = strategy_name(args)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -96,7 +103,12 @@ def estimated_memory(
         name: math.ceil(size / args.world_size) if name in split else size
         for name, size in whole.items()
     }
-    return Memory(**own, activations=_activations(model, args, train))
+    by_task = make_gradient_plan(args, model, strategy)
+    return Memory(
+        **own,
+        activations=_activations(model, args, train),
+        task_gradients=0 if by_task is None else by_task.extra_bytes,
+    )
 
 
 def free_memory(device: torch.device, ranks_here: int = 1) -> int | None:
@@ -128,8 +140,10 @@ def memory_warning(needed: Memory, free: int | None) -> str | None:
             ("for parameters", needed.parameters),
             ("for gradients", needed.gradients),
             ("for the optimizer", needed.optimizer),
+            ("for gradients by task", needed.task_gradients),
             ("for activations", needed.activations or 0),
         )
+        if size or name != "for gradients by task"
     )
     advice = (
         "Lower `per_device_train_batch_size` (and raise `gradient_accumulation_steps` by as much) "

@@ -12,7 +12,12 @@ from hf_mtl.data import SourceCollection, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.checks import check_long_enough, check_weighting
+from hf_mtl.training.checks import (
+    check_gradient_method,
+    check_long_enough,
+    check_weighting,
+)
+from hf_mtl.training.gradient_plan import GradientPlan, make_gradient_plan
 from hf_mtl.training.loss_weights import num_passes_for_losses, weighting_of
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
@@ -81,6 +86,7 @@ class Plan:
         weighting: Name of the loss weighting.
         forward_only_per_step: Forward passes more, without gradients, from which the weighting
             gets the losses of a step.
+        gradient_method: What the gradient method costs; ``None`` if there is none.
         ranks: Processes that share each step.
         strategy: How the model is spread over them.
         rows_per_step: Rows of a step over all ranks and micro-batches, on average.
@@ -101,6 +107,7 @@ class Plan:
     forwards_per_step: int
     weighting: str
     forward_only_per_step: int
+    gradient_method: GradientPlan | None
     ranks: int
     strategy: str
     rows_per_step: float
@@ -130,7 +137,8 @@ def make_plan(
 
     Raises:
         ValueError: If the weighting would do nothing: it compares tasks and every step has one, or
-            the run ends before it has something to go by.
+            the run ends before it has something to go by. Likewise if the gradient method has
+            nothing to compare, or its engine does not run here.
     """
     mixed = step_plan(train, args, args.train_batch_size)
     steps_per_epoch = mixed.num_steps
@@ -138,9 +146,13 @@ def make_plan(
     if steps <= 0:
         steps = math.ceil(args.num_train_epochs * steps_per_epoch)
     check_weighting(args, model.suite)
+    check_gradient_method(args, model.suite)
     check_long_enough(args, steps=steps, steps_per_epoch=steps_per_epoch)
     draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
     forwards = args.gradient_accumulation_steps * (1 if args.batches == "merged" else draws)
+    by_task = make_gradient_plan(args, model, strategy_name(args))
+    if by_task is not None:
+        forwards = by_task.forwards
     return Plan(
         tasks=tuple(_task_plan(task, model) for task in model.suite),
         sources=tuple(
@@ -158,6 +170,7 @@ def make_plan(
         weighting=WEIGHTINGS.name_of(type(weighting_of(args.weighting))),
         forward_only_per_step=forwards
         * num_passes_for_losses(args.weighting, args.weighting_losses, forwards),
+        gradient_method=by_task,
         ranks=args.world_size,
         strategy=strategy_name(args),
         rows_per_step=mixed.rows_per_step,

@@ -15,25 +15,25 @@ from hf_mtl.data import SourceCollection, StepPlan, StreamPositions, train_datal
 from hf_mtl.evaluation import ResultRow
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.balancing import BalancingTrainer
 from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.loading import Datasets, loader_settings
 from hf_mtl.training.log_state import LogState
-from hf_mtl.training.loss_log import LossLog, added
+from hf_mtl.training.loss_log import LossLog
 from hf_mtl.training.mixture import Mixture, step_plan
 from hf_mtl.training.model_init import then, with_label_names
-from hf_mtl.training.nonfinite import NonFiniteLoss, check_finite, tasks_to_skip
+from hf_mtl.training.nonfinite import NonFiniteLoss, tasks_to_skip
 from hf_mtl.training.ranks import Ranks
 from hf_mtl.training.step import Step, check_some_label, plan_step, total_loss
 from hf_mtl.training.strategies import strategy_of
-from hf_mtl.training.weighing import WeighingTrainer
 
 __all__ = ["MultiTaskTrainer"]
 
 
-class MultiTaskTrainer(WeighingTrainer):
+class MultiTaskTrainer(BalancingTrainer):
     """Trains one model on several tasks, and reports each of them.
 
     Everything a user of ``Trainer`` knows works as there. What is overridden, and why (what
@@ -102,9 +102,6 @@ class MultiTaskTrainer(WeighingTrainer):
         self._loss_log = LossLog()
         self._results: list[ResultRow] = []
         self._stream_positions = StreamPositions()
-        self._losses: dict[str, Tensor] = {}
-        self._shares: dict[str, float] | None = None
-        self._is_last = True
         self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
         self._log_state = LogState(self, self._loss_log, self.ranks)
 
@@ -238,8 +235,16 @@ class MultiTaskTrainer(WeighingTrainer):
         return torch.zeros((), device=self.args.device)
 
     def _run(self, model: nn.Module, step: Step) -> Tensor:
-        total = torch.zeros((), device=self.args.device)
         self._losses = {}
+        run = self._run_by_task if self._has_to_compare(step) else self._run_together
+        total = run(model, step)
+        self.strategy.after_step(self.model, step.scale.weights)
+        self._loss_log.add_step(self._losses, self._keep_to_learn_from(step, self._losses))
+        return total
+
+    def _run_together(self, model: nn.Module, step: Step) -> Tensor:
+        """A step whose gradients add up where they are formed: its total, detached."""
+        total = torch.zeros((), device=self.args.device)
         self._shares = self._shares_before(model, step)
         tasks = step.scale.weights
         for index, forward in enumerate(step.forwards):
@@ -249,8 +254,6 @@ class MultiTaskTrainer(WeighingTrainer):
                 self.strategy.during_forward(model, tasks, is_last=self._is_last),
             ):
                 total += super().training_step(model, dict(forward), cast("Any", step))
-        self.strategy.after_step(self.model, tasks)
-        self._loss_log.add_step(self._losses, self._keep_to_learn_from(step, self._losses))
         return total
 
     def compute_loss(
@@ -260,20 +263,9 @@ class MultiTaskTrainer(WeighingTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """Share of one forward in the total of the step, times the number of ranks.
-
-        Every strategy averages gradients over ranks, while the shares of the ranks add up.
-        """
-        step = cast("Step", num_items_in_batch)
-        outputs = self._outputs(model, inputs, step)
-        losses = outputs.losses or {}
-        self._losses = added(self._losses, losses)
-        if self._is_last:
-            check_finite(self._losses, self.ranks)
-        shares = self._shares
-        if shares is None:
-            shares = self._weighted_shares(step, self._losses)
-        total = total_loss(losses, shares) * self.ranks.world_size
+        """Share of one forward in the total of the step, times the number of ranks."""
+        outputs, factors = self._forward(model, inputs, cast("Step", num_items_in_batch))
+        total = total_loss(outputs.losses or {}, factors)
         return (total, outputs) if return_outputs else total
 
     def _without_nonfinite(self, step: Step, found: NonFiniteLoss) -> Step:

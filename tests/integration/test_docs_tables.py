@@ -4,9 +4,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import gradient_table
 import pytest
 from weighting_table import DOCUMENT, MARKED, table_row, weighting_table, with_table
 
+from hf_mtl.gradients import GRADIENT_METHODS, NashMTL
 from hf_mtl.weighting import WEIGHTINGS, Weighting
 
 MARKS = ("<!-- weightings: generated -->\n\n", "\n<!-- end -->\n")
@@ -66,3 +68,20 @@ def test_a_weighting_without_a_source_is_found():
         ValueError, match=r"The docstring of 'nowhere' must have a `Source`, but got"
     ):
         table_row("nowhere", Nowhere)
+
+
+def test_every_gradient_method_has_a_row():
+    rows = gradient_table.gradient_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == sorted(
+        name
+        for name in GRADIENT_METHODS.names()
+        if GRADIENT_METHODS.get(name).__module__.startswith("hf_mtl.")
+    )
+
+
+def test_a_row_says_what_a_gradient_method_declares():
+    assert gradient_table.table_row("nash_mtl", NashMTL()) == (
+        "| `nash_mtl` | Follows the direction with the largest product of the tasks' progress "
+        "(Nash bargaining). | - | yes | yes | in the method | - "
+        "| [link](https://arxiv.org/abs/2202.01017) |"
+    )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sections ``mixture`` and ``training`` of a recipe, read into training arguments."""
+"""The sections ``mixture``, ``balancing`` and ``training`` of a recipe: training arguments."""
 
 import typing
 from collections.abc import Mapping
@@ -14,15 +14,24 @@ from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
-__all__ = ["MIXTURE_FIELDS", "read_arguments"]
+__all__ = ["read_arguments", "section_of"]
 
-MIXTURE_FIELDS = ("tasks_per_step", "batches", "sampler", "stopping")
-"""Arguments that stand in the section ``mixture``; all others stand in ``training``."""
-
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "mixture": ("tasks_per_step", "batches", "sampler", "stopping"),
+    "balancing": (
+        "weighting",
+        "weighting_losses",
+        "gradient_method",
+        "gradient_engine",
+        "gradient_scope",
+        "gradient_update_every",
+    ),
+}
+_SECTION_BY_FIELD = {name: section for section, names in _FIELDS.items() for name in names}
 _TRAINING = tuple(
     field.name
     for field in fields(MultiTaskTrainingArguments)
-    if field.init and field.name not in MIXTURE_FIELDS
+    if field.init and field.name not in _SECTION_BY_FIELD
 )
 # `fsdp` is annotated as text for the sake of upstream's parser, but documented as true or false.
 _ANNOTATED_TOO_NARROWLY = frozenset({"fsdp"})
@@ -45,21 +54,25 @@ _WORDS: Mapping[type, str] = {
 }
 
 
-def read_arguments(mixture: object, training: object, problems: Problems) -> dict[str, Any]:
+def section_of(argument: str) -> str:
+    """Section of a recipe in which a training argument stands."""
+    return _SECTION_BY_FIELD.get(argument, "training")
+
+
+def read_arguments(sections: Mapping[str, object], problems: Problems) -> dict[str, Any]:
     """Arguments of ``MultiTaskTrainingArguments`` that are right.
 
     Args:
-        mixture: The section ``mixture``.
-        training: The section ``training``.
+        sections: The sections of the recipe.
         problems: Where problems are noted.
     """
     hints = typing.get_type_hints(MultiTaskTrainingArguments)
     paths: dict[str, str] = {}
     given: dict[str, Any] = {}
-    for section, known, content in (
-        ("mixture", MIXTURE_FIELDS, mapping_at("mixture", mixture, problems)),
-        ("training", _TRAINING, _without_misplaced(training, problems)),
-    ):
+    for section, known in (*_FIELDS.items(), ("training", _TRAINING)):
+        content = mapping_at(section, sections.get(section), problems)
+        if section == "training":
+            content = _without_misplaced(content, problems)
         for name, value in known_fields(section, content, known, problems).items():
             paths[name] = f"{section}.{name}"
             value = _off_switch(value, hints[name])
@@ -72,13 +85,12 @@ def read_arguments(mixture: object, training: object, problems: Problems) -> dic
     return _without_culprits(given, paths, problems)
 
 
-def _without_misplaced(section: object, problems: Problems) -> dict[str, Any]:
-    """Section ``training`` without the fields of the mixture, each of which is a problem."""
-    training = mapping_at("training", section, problems)
-    for name in MIXTURE_FIELDS:
-        if name in training:
-            problems.add(f"training.{name}", f"Move `{name}` to the section `mixture`.")
-    return {name: value for name, value in training.items() if name not in MIXTURE_FIELDS}
+def _without_misplaced(training: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """Section ``training`` without the fields of other sections, each of which is a problem."""
+    for name in training:
+        if section_of(name) != "training":
+            problems.add(f"training.{name}", f"Move `{name}` to the section `{section_of(name)}`.")
+    return {name: value for name, value in training.items() if section_of(name) == "training"}
 
 
 def _without_culprits(

@@ -20,7 +20,6 @@ from hf_mtl.training.recipe.sections import (
     SECTIONS,
     known_fields,
     mapping_at,
-    read_balancing,
     read_model,
 )
 from hf_mtl.training.recipe.sources import SourceEntry, read_sources
@@ -162,8 +161,7 @@ def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recip
     tasks = mapping_at("tasks", sections.get("tasks"), problems)
     sources = read_sources(sections.get("sources"), tasks, folder, problems)
     suite = read_suite(tasks, sources, problems)
-    read_balancing(sections.get("balancing"), problems)
-    arguments = read_arguments(sections.get("mixture"), sections.get("training"), problems)
+    arguments = read_arguments(sections, problems)
     recipe = Recipe(
         origin=problems.origin,
         model=model,

@@ -10,7 +10,7 @@ from hf_mtl.evaluation import ResultRow, collect, constant_baseline, result_rows
 from hf_mtl.hub import RunResults, library_versions, machine_description
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
-from hf_mtl.training.recipe.arguments import MIXTURE_FIELDS
+from hf_mtl.training.recipe.arguments import section_of
 from hf_mtl.training.recipe.loading import RecipeData
 from hf_mtl.training.recipe.provenance import provenance
 from hf_mtl.training.recipe.recipe import Recipe
@@ -99,10 +99,11 @@ def plain_rows(rows: Sequence[ResultRow]) -> list[dict[str, Any]]:
 
 def _settings(recipe: Recipe) -> dict[str, Any]:
     """What the user chose, by section; tasks and sources have tables of their own."""
-    sections: dict[str, dict[str, Any]] = {"model": {}, "mixture": {}, "training": {}}
+    names = ("model", "mixture", "balancing", "training")
+    sections: dict[str, dict[str, Any]] = {name: {} for name in names}
     sections["model"] |= recipe.model
     for name, value in recipe.arguments.items():
-        sections["mixture" if name in MIXTURE_FIELDS else "training"][name] = value
+        sections[section_of(name)][name] = value
     shown = {
         section: {name: value for name, value in given.items() if name not in _NOT_SHOWN}
         for section, given in sections.items()

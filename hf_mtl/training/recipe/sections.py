@@ -7,7 +7,7 @@ from typing import Any
 from hf_mtl._checks import nearest, unknown_name
 from hf_mtl.training.recipe.problems import Problems
 
-__all__ = ["SECTIONS", "known_fields", "mapping_at", "read_balancing", "read_model"]
+__all__ = ["SECTIONS", "known_fields", "mapping_at", "read_model"]
 
 SECTIONS = ("model", "tasks", "sources", "mixture", "balancing", "training")
 """The sections of a recipe, in the order in which a reader wants them."""
@@ -57,13 +57,3 @@ def read_model(section: object, problems: Problems) -> dict[str, Any]:
             "Write `model: {backbone: bert-base-uncased}`.",
         )
     return model
-
-
-def read_balancing(section: object, problems: Problems) -> None:
-    """Refuses anything in the section: there is no balancing yet, so it would be ignored."""
-    for name in mapping_at("balancing", section, problems):
-        problems.add(
-            f"balancing.{name}",
-            "Balancing is not available yet; tasks are combined by their `weight`. "
-            "Take the section `balancing` out.",
-        )

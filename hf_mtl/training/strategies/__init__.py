@@ -10,7 +10,22 @@ from hf_mtl.training.strategies.data_parallel import DataParallel
 from hf_mtl.training.strategies.sharded import FullySharded
 from hf_mtl.training.strategies.zero import Zero
 
-__all__ = ["Strategy", "strategy_of"]
+__all__ = ["Strategy", "runnable_engines", "strategy_of"]
+
+_ENGINES = {
+    "one process": Strategy.engines,
+    "DDP": DataParallel.engines,
+    "FSDP2": FullySharded.engines,
+}
+
+
+def runnable_engines(strategy: str) -> tuple[str, ...]:
+    """Engines for gradients by task that run under a strategy.
+
+    Args:
+        strategy: Its name, as a plan tells it.
+    """
+    return _ENGINES.get(strategy, Zero.engines)
 
 
 def strategy_of(accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> Strategy:

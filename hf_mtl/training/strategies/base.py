@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a step runs on the ranks of a run; here, on one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checkpoints.run_state import REPLICATED
+from hf_mtl.training.engines import Block, Joined, WholeBlocks
 from hf_mtl.training.ranks import Ranks
 
 __all__ = ["Strategy"]
@@ -37,6 +38,15 @@ class Strategy:
     """How checkpoints are laid out: whole, or as that kind of sharding saves them."""
     needs_same_ranks = False
     """Whether a checkpoint can be loaded only by as many ranks as saved it."""
+
+    engines: tuple[str, ...] = (
+        "grouped",
+        "grouped_twice",
+        "streaming",
+        "retained",
+        "representation",
+    )
+    """Engines for gradients by task that run under it."""
 
     def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
         self.accelerator = accelerator
@@ -79,6 +89,30 @@ class Strategy:
             is_last: Whether it is the last forward of its step.
         """
         return nullcontext()
+
+    def during_task_gradients(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Context of the forwards and backwards of a step whose gradients are kept by task.
+
+        Args:
+            model: The wrapped model.
+        """
+        return nullcontext()
+
+    def joined(self, blocks: Sequence[Block]) -> Joined:
+        """Gradients by task, averaged over the ranks; called by all of them.
+
+        Args:
+            blocks: Those of this rank, for the same parameters on every rank.
+        """
+        return WholeBlocks(blocks)
+
+    def backward(self, total: Tensor) -> None:
+        """A backward of a step with one forward, whose gradients are exchanged as always.
+
+        Args:
+            total: The total of the step.
+        """
+        total.backward()
 
     def take_back(self, model: nn.Module) -> None:
         """Undoes the forwards of a step that is not to be made.

@@ -7,7 +7,7 @@ present in a step are averaged here once their gradients are there, and the othe
 at all. No unused parameter has to be searched for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, final
 
@@ -19,6 +19,7 @@ from torch.nn.parallel import DistributedDataParallel
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import task_of
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.engines import Block, Joined, ScatteredBlocks, with_same_rows
 from hf_mtl.training.strategies.base import Strategy
 
 __all__ = ["DataParallel", "HeadsOnly"]
@@ -47,9 +48,15 @@ class HeadsOnly(nn.Module):
 class DataParallel(Strategy):
     """DistributedDataParallel for the backbone, messages of our own for the heads of a step."""
 
+    engines = ("grouped", "streaming", "retained", "representation")
     _defers = True
 
     def check(self, args: MultiTaskTrainingArguments) -> None:
+        if args.ddp_static_graph and args.gradient_method is not None:
+            raise ValueError(
+                f"`ddp_static_graph` must be left out with the gradient method "
+                f"{args.gradient_method!r}, which exchanges the gradients of each task itself."
+            )
         # A static graph is learned from a first forward that exchanges gradients; then all do.
         # Gradients that are averages already stay so when they are averaged again.
         self._defers = not args.ddp_static_graph
@@ -70,6 +77,12 @@ class DataParallel(Strategy):
         self, model: nn.Module, tasks: Iterable[str], *, is_last: bool
     ) -> AbstractContextManager[None]:
         return self.accelerator.no_sync(model) if self._defers and not is_last else nullcontext()
+
+    def during_task_gradients(self, model: nn.Module) -> AbstractContextManager[None]:
+        return self.accelerator.no_sync(model)  # type: ignore[no-any-return]
+
+    def joined(self, blocks: Sequence[Block]) -> Joined:
+        return ScatteredBlocks(with_same_rows(blocks), self.ranks.world_size)
 
     def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
         by_dtype: dict[torch.dtype, list[Tensor]] = {}

@@ -26,6 +26,8 @@ class FullySharded(Strategy):
     """
 
     layout = "fsdp"
+    # Gradients by task come out of its own exchange, sharded and averaged, one backward each.
+    engines = ("streaming", "retained", "representation")
     _defers = True
 
     def check(self, args: MultiTaskTrainingArguments) -> None:

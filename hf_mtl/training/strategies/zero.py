@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hf_mtl.models import MultiTaskModel
@@ -27,6 +27,7 @@ class Zero(Strategy):
 
     layout = "deepspeed"
     needs_same_ranks = True
+    engines = ("representation",)
 
     def check(self, args: MultiTaskTrainingArguments) -> None:
         self._present: frozenset[str] = frozenset()
@@ -74,6 +75,9 @@ class Zero(Strategy):
             yield
         finally:
             self.accelerator.gradient_state._set_sync_gradients(True)
+
+    def backward(self, total: Tensor) -> None:
+        self.accelerator.backward(total, scale_wrt_gas=False)
 
     def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
         # ZeRO-3 overwrites old gradients in the first backward of a step and adds in the others,

@@ -85,3 +85,36 @@ def test_an_unknown_rule_for_losses_that_are_not_finite_offers_the_nearest(tmp_p
 def test_rows_that_are_shuffled_together_are_at_least_one(tmp_path):
     with pytest.raises(ValueError, match="`stream_shuffle_rows` must be at least 1, but got 0"):
         MultiTaskTrainingArguments(str(tmp_path), stream_shuffle_rows=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "words"),
+    [
+        ({"gradient_method": "mgdaa"}, KeyError, "Did you mean 'mgda'"),
+        ({"gradient_engine": "stream"}, KeyError, "Unknown gradient engine 'stream'"),
+        ({"gradient_engine": "streaming"}, ValueError, "left out without a `gradient_method`"),
+        ({"gradient_scope": 2}, ValueError, "`gradient_scope` must be left out without a"),
+        ({"gradient_update_every": 2}, ValueError, "`gradient_update_every` must be left out"),
+        (
+            {"gradient_method": "mgda", "gradient_update_every": 0},
+            ValueError,
+            "`gradient_update_every` must be a positive whole number, but got 0",
+        ),
+        ({"gradient_method": "mgda", "optim": "lomo"}, ValueError, "steps after the backward"),
+        (
+            {"gradient_method": "nash_mtl", "weighting": "dwa"},
+            ValueError,
+            "`weighting` must be left out with the gradient method 'nash_mtl', whose direction",
+        ),
+    ],
+)
+def test_a_gradient_method_that_cannot_be_is_refused(tmp_path, given, error, words):
+    with pytest.raises(error, match=words):
+        arguments(tmp_path, **given)
+
+
+def test_fp16_is_refused_with_a_gradient_method(tmp_path):
+    args = arguments(tmp_path, gradient_method="mgda")
+    args.fp16 = True  # upstream refuses it on a CPU
+    with pytest.raises(ValueError, match="`fp16` must be left out with the gradient method 'mgda'"):
+        args.check_gradient_method()

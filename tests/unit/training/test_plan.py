@@ -89,6 +89,40 @@ def test_a_run_that_ends_before_its_weighting_acts_is_refused(plan_of, settings,
         plan_of(tasks_per_step="all", **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "engine", "forwards", "backwards"),
+    [
+        ({}, "streaming", 2, 2),
+        ({"gradient_accumulation_steps": 3}, "streaming", 6, 6),
+        ({"batches": "merged"}, "grouped", 1, 1),
+        ({"batches": "merged", "gradient_engine": "grouped_twice"}, "grouped_twice", 1, 2),
+        ({"batches": "merged", "gradient_engine": "retained"}, "retained", 1, 2),
+        ({"batches": "merged", "gradient_engine": "streaming"}, "streaming", 2, 2),
+    ],
+)
+def test_a_gradient_method_costs_passes_and_memory(plan_of, settings, engine, forwards, backwards):
+    plan = plan_of(tasks_per_step="all", gradient_method={"name": "mgda"}, **settings)
+    cost = plan.gradient_method
+    assert (cost.method, cost.engine, cost.update_every) == ("mgda", engine, 1)
+    assert (cost.forwards, cost.backwards) == (forwards, backwards)
+    assert plan.forwards_per_step == forwards
+    heads = sum(task.head_parameters for task in plan.tasks)
+    by_task = 2 * 4 * (plan.trainable_parameters - heads)
+    assert cost.extra_bytes == plan.memory.task_gradients
+    assert cost.extra_bytes == (0 if engine == "grouped_twice" else by_task)
+
+
+def test_without_a_gradient_method_nothing_is_kept_by_task(plan_of):
+    plan = plan_of(tasks_per_step="all")
+    assert plan.gradient_method is None
+    assert plan.memory.task_gradients == 0
+
+
+def test_a_gradient_method_that_has_nothing_to_compare_is_refused(plan_of):
+    with pytest.raises(ValueError, match="`gradient_method` must have two tasks or more in a step"):
+        plan_of(gradient_method="mgda")
+
+
 def test_a_weighting_that_has_nothing_to_compare_is_refused(plan_of):
     with pytest.raises(ValueError, match="'gls' every step has one"):
         plan_of(weighting="gls")

@@ -201,10 +201,19 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
             id="unknown field of the mixture",
         ),
         pytest.param(
-            "balancing.weighting=uncertainty",
-            "balancing.weighting: Balancing is not available yet; tasks are combined by their "
-            "`weight`. Take the section `balancing` out.",
-            id="balancing",
+            "balancing.weighting=uncertainy",
+            "balancing.weighting: Unknown loss weighting 'uncertainy'. Did you mean 'uncertainty'?",
+            id="unknown weighting",
+        ),
+        pytest.param(
+            "balancing.gradient_method=pc_grad",
+            "balancing.gradient_method: Unknown gradient method 'pc_grad'. Did you mean 'pcgrad'?",
+            id="unknown gradient method",
+        ),
+        pytest.param(
+            "training.weighting=dwa",
+            "training.weighting: Move `weighting` to the section `balancing`.",
+            id="weighting among the training arguments",
         ),
         pytest.param(
             "training.learning_rat=1",

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``hf-mtl diagnose``: how the gradients of a recipe's tasks compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hf_mtl.cli.errors import readable_errors
+from hf_mtl.cli.options import Debug, Overrides, RecipeFile
+
+__all__ = ["diagnose"]
+
+Steps = Annotated[int, typer.Option(min=2, help="Optimizer steps to train for.")]
+Output = Annotated[
+    Path, typer.Option("--output", metavar="FOLDER", help="Where the report is written.")
+]
+
+
+@readable_errors
+def diagnose(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    steps: Steps = 200,
+    output: Output = Path("diagnosis"),
+    debug: Debug = False,
+) -> None:
+    """Train for a while, compare the gradients of the tasks, and say what to try.
+
+    The folder gets report.md with its pictures: cosines between tasks over time, lengths of
+    gradients, the share of each task in the update. No model is saved.
+    """
+    del debug
+    from hf_mtl.training.diagnosis import diagnose as carry_out
+    from hf_mtl.training.diagnosis.advice import advice_on
+
+    found = carry_out(recipe, output, steps=steps, overrides=tuple(overrides or ()))
+    console = Console()
+    for sentence in advice_on(found):
+        console.print(Text(f"- {sentence}"))
+    console.print(f"\nThe report is {output / 'report.md'}.", markup=False)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which engine obtains the gradients of the tasks: the one named, or the cheapest that runs."""
+
+from collections.abc import Collection
+
+from torch import nn
+
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import task_of
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.engines import ENGINES, Engine, Scope, ungroupable
+from hf_mtl.training.ranks import Ranks
+from hf_mtl.training.strategies import Strategy
+
+__all__ = ["chosen_engine", "engine_name", "shared_parameters"]
+
+
+def shared_parameters(model: MultiTaskModel) -> dict[str, nn.Parameter]:
+    """Trained parameters that all tasks share, by name."""
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and task_of(name) is None
+    }
+
+
+def chosen_engine(
+    args: MultiTaskTrainingArguments, model: MultiTaskModel, strategy: Strategy, ranks: Ranks
+) -> Engine:
+    """The engine of a run.
+
+    Args:
+        args: The arguments.
+        model: The model.
+        strategy: How it is spread over ranks.
+        ranks: The ranks.
+
+    Raises:
+        ValueError: If the engine that is named does not run here, or there is nothing to compare.
+    """
+    engine = ENGINES[engine_name(args, model, strategy.engines)]
+    return engine(strategy, Scope(args.gradient_scope), ranks, model)
+
+
+def engine_name(
+    args: MultiTaskTrainingArguments, model: MultiTaskModel, runnable: Collection[str]
+) -> str:
+    """Name of the engine of a run.
+
+    Args:
+        args: The arguments.
+        model: The model; one on the meta device will do.
+        runnable: Engines that run under its strategy.
+
+    Raises:
+        ValueError: If the engine that is named does not run here, or there is nothing to compare.
+    """
+    parameters = shared_parameters(model)
+    if not parameters:
+        raise ValueError(
+            f"`gradient_method` must have shared parameters to train, but the backbone is frozen "
+            f"and got {args.gradient_method!r}. Train a part of it, or use a `weighting`."
+        )
+    Scope(args.gradient_scope).check(parameters)
+    name = args.gradient_engine
+    if (name or "streaming") not in runnable:
+        raise ValueError(
+            f"`gradient_engine` must be one of {sorted(runnable)} under this strategy, which shows "
+            f"no gradients that others could use, but got {name!r}. Name one of them, train under "
+            f"another strategy, or use a `weighting`, such as 'famo'."
+        )
+    if name is None and (args.batches != "merged" or "grouped" not in runnable):
+        return "streaming"
+    if name is not None and not ENGINES[name].splits_layers:
+        return name
+    unfit = ungroupable(model.backbone, parameters)
+    if not unfit:
+        return name or "grouped"
+    if name is None:
+        return "streaming"
+    reasons = "; ".join(f"{key}: {reason}" for key, reason in list(unfit.items())[:3])
+    raise ValueError(
+        f"`gradient_engine` must be 'streaming' or 'retained' for this backbone, but got "
+        f"{name!r}, which cannot split the gradient of {len(unfit)} parameters ({reasons})."
+    )

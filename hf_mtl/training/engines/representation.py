@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine that compares gradients at the output of the backbone, and goes through it once.
+
+What the backbone gives is handed to each head by itself. The backward through this joint gets the
+gradients of all heads at the same time: there they are compared and combined, before it goes on
+into the backbone. So there is one backward, of which the strategy notices nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from hf_mtl.training.engines.base import Engine, Solve
+
+__all__ = ["RepresentationEngine"]
+
+
+@final
+class RepresentationEngine(Engine):
+    """Gradients with respect to the last hidden states of rows that all tasks have.
+
+    An approximation: what is compared are not the gradients of the parameters. It costs one
+    backward, and runs under every strategy.
+    """
+
+    keeps_gradients: ClassVar[bool] = False
+    needs_same_rows: ClassVar[bool] = True
+    is_exchanged: ClassVar[bool] = True
+
+    @classmethod
+    def passes(cls, tasks_of_draws: Sequence[int], *, is_merged: bool) -> tuple[int, int]:
+        return 1, 1
+
+    @contextmanager
+    def step(self, parameters: Mapping[str, nn.Parameter], tasks: Sequence[str]) -> Iterator[None]:
+        self._tasks = list(tasks)
+        hooks = [self._model.backbone.register_forward_hook(self._part_by_task)]
+        for task in tasks:
+            take = self._taking(self._tasks.index(task))
+            hooks.append(self._model.heads[task].register_forward_pre_hook(take))
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        self._losses = losses
+
+    def finish(self, solve: Solve) -> None:
+        self._solve = solve
+        total = torch.stack(list(self._losses.values())).sum()
+        self._losses = {}
+        self._exchange.backward(total)
+
+    def _part_by_task(self, module: nn.Module, args: Any, output: Any) -> None:
+        names = [name for name in output if _has_gradient(output[name])]
+        self._outputs = {name: output[name] for name in names}
+        parted = _Joint.apply(self, *self._outputs.values())
+        self._of_tasks = [
+            dict(zip(names, parted[index :: len(self._tasks)], strict=True))
+            for index in range(len(self._tasks))
+        ]
+
+    def _taking(self, index: int) -> Any:
+        """What gives a head the output of the backbone that is its own."""
+
+        def take(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            output, *others = args
+            return (type(output)(**{**output, **self._of_tasks[index]}), *others)
+
+        return take
+
+    def combined(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """What goes on into the backbone.
+
+        Args:
+            gradients: Of each output of the backbone for each task; ``None``: it is not used.
+        """
+        num = len(self._tasks)
+        outputs = list(self._outputs.values())
+        by_output = [gradients[i * num : (i + 1) * num] for i in range(len(outputs))]
+        hidden = outputs[0]
+        compared = torch.zeros(num, hidden.numel(), dtype=hidden.dtype, device=hidden.device)
+        for output, by_task in zip(outputs, by_output, strict=True):
+            for index, gradient in enumerate(by_task):
+                if gradient is not None:
+                    compared[index] += _at_hidden(output, hidden, gradient).flatten()
+        # Losses have the number of ranks as a factor, which averaging takes away.
+        coefficients = self._solve(self._over_ranks([compared / self._ranks.world_size]))
+        return [
+            _sum(output, by_task, coefficients)
+            for output, by_task in zip(outputs, by_output, strict=True)
+        ]
+
+
+class _Joint(torch.autograd.Function):
+    """The outputs of a backbone, once for each task."""
+
+    @staticmethod
+    def forward(ctx: Any, engine: RepresentationEngine, *outputs: Tensor) -> tuple[Tensor, ...]:
+        ctx.engine = engine
+        ctx.set_materialize_grads(False)
+        return tuple(output.clone() for output in outputs for _ in engine._tasks)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        return (None, *ctx.engine.combined(gradients))
+
+
+def _has_gradient(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def _at_hidden(output: Tensor, hidden: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient with respect to the last hidden states; what is pooled is made of them."""
+    if output is hidden:
+        return gradient
+    (found,) = torch.autograd.grad(
+        output, hidden, gradient, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return found
+
+
+def _sum(output: Tensor, by_task: Sequence[Tensor | None], coefficients: Tensor) -> Tensor:
+    total = torch.zeros_like(output)
+    for gradient, coefficient in zip(by_task, coefficients.tolist(), strict=True):
+        if gradient is not None:
+            total += coefficient * gradient
+    return total

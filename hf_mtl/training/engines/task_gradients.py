@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gradient of each task of a step: ``[S, P]``, kept parameter by parameter."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from hf_mtl.training.engines.block import Block
+
+__all__ = ["TaskGradients"]
+
+
+class TaskGradients:
+    """Gradients of the tasks of a step with respect to shared parameters.
+
+    Buffers are kept from step to step: memory that is new has to be cleared by the system first,
+    which costs more than what is written to it.
+
+    Args:
+        parameters: The parameters, in the same order on every rank. Of one that is sharded, this
+            rank's part.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.num_tasks = 0
+        self._buffers: dict[nn.Parameter, Tensor] = {}
+        self._written: dict[nn.Parameter, set[int]] = {}
+        self._rows: dict[nn.Parameter, list[tuple[int, Tensor, Tensor]]] = {}
+
+    def begin(self, num_tasks: int) -> None:
+        """Begins a step with this many tasks, all of whose gradients are 0."""
+        self.num_tasks = num_tasks
+        self._written = {}
+        self._rows = {}
+
+    def add(self, parameter: nn.Parameter, task: int, gradient: Tensor) -> None:
+        """Adds to the gradient of a task.
+
+        Args:
+            parameter: One of the parameters.
+            task: Position of the task in the step.
+            gradient: Of the shape of the parameter.
+        """
+        target, is_fresh = self._target(parameter, task)
+        gradient = gradient.to_local() if isinstance(gradient, DTensor) else gradient
+        if is_fresh:
+            target.copy_(gradient)
+        else:
+            target += gradient
+
+    def add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
+        """Adds ``left.T @ right`` to the gradient of a task, without a copy of the product.
+
+        Args:
+            parameter: One of the parameters, ``[o, i]``.
+            task: Position of the task in the step.
+            left: ``[n, o]``.
+            right: ``[n, i]``.
+        """
+        target, is_fresh = self._target(parameter, task)
+        left, right = left.to(target.dtype), right.to(target.dtype)
+        if is_fresh:
+            torch.mm(left.T, right, out=target)
+        else:
+            target.addmm_(left.T, right)
+
+    def add_rows(self, parameter: nn.Parameter, task: int, indices: Tensor, values: Tensor) -> None:
+        """Adds to some rows of the gradient of a task; the others stay as they are.
+
+        Args:
+            parameter: One of the parameters, ``[V, D]``.
+            task: Position of the task in the step.
+            indices: Rows, ``[n]``; one that comes several times is added to as often.
+            values: What is added to each, ``[n, D]``.
+        """
+        self._rows.setdefault(parameter, []).append((task, indices, values))
+
+    def blocks(self) -> list[Block]:
+        """The gradients, parameter by parameter; those that no task has moved are left out."""
+        blocks = map(self._block_of, self.parameters)
+        return [block for block in blocks if block is not None]
+
+    def taken(self, parameter: nn.Parameter) -> Block | None:
+        """The gradients of one parameter, which are kept no longer; ``None`` if there are none."""
+        block = self._block_of(parameter)
+        for kept in (self._buffers, self._written, self._rows):
+            kept.pop(parameter, None)
+        return block
+
+    def _block_of(self, parameter: nn.Parameter) -> Block | None:
+        if parameter in self._written:
+            return self._block(parameter)
+        return self._rows_block(parameter) if parameter in self._rows else None
+
+    def _block(self, parameter: nn.Parameter) -> Block:
+        """All elements; rows that came one by one are added to them."""
+        for task, indices, values in self._rows.pop(parameter, []):
+            target, is_fresh = self._target(parameter, task)
+            if is_fresh:
+                target.zero_()
+            target.index_add_(0, indices, values.to(target.dtype))
+        buffer = self._buffers[parameter]
+        for task in set(range(self.num_tasks)) - self._written[parameter]:
+            buffer[task].zero_()
+        return Block(parameter, buffer[: self.num_tasks].flatten(1))
+
+    def _rows_block(self, parameter: nn.Parameter) -> Block:
+        """Only the rows that occur for some task."""
+        parts = self._rows[parameter]
+        rows, places = torch.cat([indices for _, indices, _ in parts]).unique(return_inverse=True)
+        tasks = torch.cat([torch.full_like(indices, task) for task, indices, _ in parts])
+        width = parameter.shape[1]
+        gradients = parameter.new_zeros(self.num_tasks * len(rows), width)
+        values = torch.cat([values.to(parameter.dtype) for _, _, values in parts])
+        gradients.index_add_(0, tasks * len(rows) + places, values)
+        return Block(parameter, gradients.view(self.num_tasks, -1), rows)
+
+    def _target(self, parameter: nn.Parameter, task: int) -> tuple[Tensor, bool]:
+        written = self._written.setdefault(parameter, set())
+        is_fresh = task not in written
+        buffer = self._buffers.get(parameter)
+        if buffer is None or len(buffer) < self.num_tasks:
+            local = parameter.to_local() if isinstance(parameter, DTensor) else parameter
+            buffer = torch.empty(
+                self.num_tasks, *local.shape, dtype=local.dtype, device=local.device
+            )
+            self._buffers[parameter] = buffer
+        written.add(task)
+        return buffer[task], is_fresh

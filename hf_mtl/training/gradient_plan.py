@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gradient method costs in each step, worked out before any weight is loaded."""
+
+import math
+from dataclasses import dataclass
+
+from hf_mtl._registry import entry_name
+from hf_mtl.models import MultiTaskModel
+from hf_mtl.tasks import TaskSuite
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.engine_choice import engine_name, shared_parameters
+from hf_mtl.training.engines import ENGINES
+from hf_mtl.training.strategies import runnable_engines
+
+__all__ = ["GradientPlan", "make_gradient_plan"]
+
+
+@dataclass(frozen=True)
+class GradientPlan:
+    """What a gradient method costs on one device in a step that compares gradients.
+
+    Attributes:
+        method: Its name.
+        engine: How the gradients of the tasks are obtained.
+        update_every: Steps from one comparison to the next; those between cost what a plain step
+            costs.
+        forwards: Forward passes, with as many tasks as a step can have.
+        backwards: Backward passes likewise.
+        extra_bytes: Memory of the gradients that are kept by task; at most, where an embedding
+            keeps only the rows that occur.
+    """
+
+    method: str
+    engine: str
+    update_every: int
+    forwards: int
+    backwards: int
+    extra_bytes: int
+
+
+def make_gradient_plan(
+    args: MultiTaskTrainingArguments, model: MultiTaskModel, strategy: str
+) -> GradientPlan | None:
+    """Cost of the gradient method of a run; ``None`` if it has none.
+
+    Args:
+        args: The arguments.
+        model: The model; one on the meta device will do.
+        strategy: Name of the strategy.
+
+    Raises:
+        ValueError: If the engine that is named does not run, or there is nothing to compare.
+    """
+    if args.gradient_method is None:
+        return None
+    name = engine_name(args, model, runnable_engines(strategy))
+    engine = ENGINES[name]
+    tasks = _tasks_of_draws(args, model.suite)
+    forwards, backwards = engine.passes(tasks, is_merged=args.batches == "merged")
+    size = sum(parameter.nbytes for parameter in shared_parameters(model).values())
+    if strategy == "FSDP2":
+        size = math.ceil(size / args.world_size)
+    return GradientPlan(
+        method=entry_name(args.gradient_method),
+        engine=name,
+        update_every=args.gradient_update_every,
+        forwards=forwards * args.gradient_accumulation_steps,
+        backwards=backwards * args.gradient_accumulation_steps,
+        extra_bytes=size * sum(tasks) if engine.keeps_gradients else 0,
+    )
+
+
+def _tasks_of_draws(args: MultiTaskTrainingArguments, suite: TaskSuite) -> list[int]:
+    """Tasks that each draw of a step has, in the step that has most."""
+    counts = [sum(suite.weights[task] > 0 for task in tasks) for tasks in suite.sources.values()]
+    draws = len(counts) if args.tasks_per_step == "all" else int(args.tasks_per_step)
+    return sorted(counts, reverse=True)[:draws]

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of all gradient methods in docs/gradient-methods.md, from their classes.
+
+`python tests/support/gradient_table.py` writes it; a test says when it is stale.
+"""
+
+from pathlib import Path
+
+from docs_tables import (
+    broken_laws,
+    markdown_row,
+    markdown_table,
+    marks,
+    package_classes,
+    replaced,
+    summary,
+)
+
+from hf_mtl.gradients import GRADIENT_METHODS, GradientMethod
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "gradient-methods.md"
+MARKED = marks("gradient methods")
+HEADER = (
+    "| name | what it does | remembers | cancels scale | never conflicts | preferences "
+    "| laws it breaks | source |"
+)
+
+
+def with_table(text: str) -> str:
+    """The document with the table as it should be."""
+    return replaced(text, MARKED, gradient_table())
+
+
+def gradient_table() -> str:
+    """A row for each gradient method of the package, sorted by name."""
+    rows = [
+        table_row(name, GRADIENT_METHODS.build(name)) for name in package_classes(GRADIENT_METHODS)
+    ]
+    return markdown_table(HEADER, rows)
+
+
+def table_row(name: str, method: GradientMethod) -> str:
+    """One row: what it declares with its defaults, or stands in its docstring."""
+    sentence, link = summary(name, type(method))
+    cells = (
+        f"`{name}`",
+        sentence,
+        ", ".join(f"`{key}`" for key in method.init_state(1)),
+        "yes" if method.cancels_scale else "",
+        "yes" if method.never_conflicts else "",
+        "in the method" if method.uses_preferences else "scale gradients",
+        broken_laws(method.breaks),
+        link,
+    )
+    return markdown_row(cells)
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text("utf-8")), "utf-8")
