@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-BENCHMARKS ?= $(wildcard benchmarks/bench_*.py) benchmarks/scaling.py
+BENCHMARKS ?= $(wildcard benchmarks/bench_*.py) $(addprefix benchmarks/,scaling.py balancing.py toy_problem.py two_digits.py)
 RECIPE := recipes/quickstart/config.yaml
 # Changes to the recipe of the demo, such as make demo OVERRIDES=training.max_steps=20
 OVERRIDES ?=

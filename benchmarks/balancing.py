@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What gradient methods cost: step time and memory of each engine, next to equal weighting.
 
-Run: ``python benchmarks/balancing.py`` after ``make data``; ``--quick`` only shows that it runs. The
-encoder and the rows of news are those of the quickstart: each task has a share of the rows for its
-own, cut to the same number of tokens, and tells the 20 groups apart by their real labels. A step is
-timed from its forward to the end of the optimizer's step, in the trainer's own training. All ways of
-one kind take turns in one process (or in two), for several rounds; a ratio is to equal weighting on
-the same batches in the same round. Merged batches have a fixed number of rows in all, separate ones
-for each task.
+Run: ``python benchmarks/balancing.py`` after ``make data``; ``--quick`` only shows that it runs.
+The encoder and the rows of news are those of the quickstart: each task has a share of the rows for
+its own, cut to the same number of tokens, and tells the 20 groups apart by their real labels. A
+step is timed from its forward to the end of the optimizer's step, in the trainer's own training.
+All ways of one kind take turns in one process (or in two), for several rounds; a ratio is to equal
+weighting on the same batches in the same round. Merged batches have a fixed number of rows in all,
+separate ones for each task.
 
 Memory is what tensors have at once beyond equal weighting, in two steps from a new model: counted
 by torch's allocator, in bytes and as a number of copies of the gradient of the shared parameters.
@@ -36,8 +36,7 @@ from child_processes import in_child
 from datasets.utils.logging import disable_progress_bar
 from rich.console import Console
 from rich.table import Table
-from torch import nn
-from transformers import AutoModel, AutoTokenizer, PrinterCallback, TrainerCallback
+from transformers import AutoTokenizer, PrinterCallback, TrainerCallback
 from transformers.utils import logging
 
 from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
@@ -46,7 +45,11 @@ from hf_mtl.tasks import TaskSuite
 
 ENCODER = CACHE / "minilm"
 EQUAL = "equal weighting"
-METHODS = ("mean", "pcgrad", "mgda", "cagrad", "nash_mtl", "upgrad", "gradnorm")
+METHODS = {
+    "merged": ("mean", "pcgrad", "mgda", "cagrad", "nash_mtl", "upgrad", "gradnorm"),
+    # What a method does with the Gramian costs the same there.
+    "separate": ("mean", "pcgrad"),
+}
 WARMUP_STEPS = 2
 UPDATE_EVERY = 10
 
@@ -106,14 +109,15 @@ def ways_of(batches: str, processes: int) -> dict[str, Way]:
 
     engine = "grouped" if batches == "merged" else "streaming"
     found = {EQUAL: Way()}
-    found |= {f"{name}, {engine}": way(name, engine) for name in METHODS}
-    found[f"pcgrad, {engine}, last layer"] = way("pcgrad", engine, gradient_scope=1)
+    found |= {f"{name}, {engine}": way(name, engine) for name in METHODS[batches]}
     found[f"pcgrad, {engine}, every {UPDATE_EVERY} steps"] = way(
         "pcgrad", engine, gradient_update_every=UPDATE_EVERY
     )
     if batches == "separate":
         return found
-    for other in ("grouped_twice", "streaming", "retained"):
+    found["pcgrad, grouped, last layer"] = way("pcgrad", engine, gradient_scope=1)
+    others = ("grouped_twice", "streaming", "retained")
+    for other in others if processes == 1 else others[1:]:  # its second backward needs one process
         found[f"pcgrad, {other}"] = way("pcgrad", other)
     if importlib.util.find_spec("torchjd") and processes == 1:
         found["pcgrad, torchjd mtl_backward"] = Way(trainer="MTLBackwardTrainer")
@@ -143,17 +147,24 @@ def _wait_for_device() -> None:
         torch.cuda.synchronize()
 
 
-def backbone_of(tuning: str) -> nn.Module:
-    """The encoder, of which all is trained, or adapters only."""
-    backbone: nn.Module = AutoModel.from_pretrained(ENCODER)
+def model_of(tuning: str, suite: TaskSuite) -> MultiTaskModel:
+    """The model, of whose encoder all is trained, or adapters only."""
+    model: MultiTaskModel = MultiTaskModel.from_backbone(str(ENCODER), suite)
     if tuning == "lora":
         from peft import LoraConfig, inject_adapter_in_model
 
+        # Into the finished model: one that is built on adapters freezes them, as parameters that
+        # the encoder's own class does not have.
         config = LoraConfig(r=8, lora_alpha=16, target_modules=["query", "value"])
-        inject_adapter_in_model(config, backbone)
-        for name, parameter in backbone.named_parameters():
+        inject_adapter_in_model(config, model.backbone)
+        for name, parameter in model.backbone.named_parameters():
             parameter.requires_grad = "lora_" in name
-    return backbone
+    return model
+
+
+def num_shared(model: MultiTaskModel) -> int:
+    """Trained parameters that all tasks share."""
+    return sum(each.numel() for each in model.backbone.parameters() if each.requires_grad)
 
 
 @dataclass(frozen=True)
@@ -165,43 +176,51 @@ class Case:
     rows: SourceCollection
     tokenizer: Any
 
-    def train(self, way: Way, num_steps: int) -> list[float]:
-        """Seconds of each step of a training from new."""
+    def trainer(self, way: Way, num_steps: int, folder: str) -> tuple[MultiTaskTrainer, StepTimes]:
+        """A trainer of a new model, and the times of the steps that it will make."""
         trainer_class = MultiTaskTrainer
         if way.trainer is not None:
             import torchjd_trainers
 
             trainer_class = getattr(torchjd_trainers, way.trainer)
         times = StepTimes()
-        with tempfile.TemporaryDirectory() as folder:
-            trainer = trainer_class(
-                model=MultiTaskModel.from_backbone(backbone_of(self.setting.tuning), self.suite),
-                args=MultiTaskTrainingArguments(
-                    output_dir=folder,
-                    max_steps=num_steps,
-                    tasks_per_step="all",
-                    batches=self.setting.batches,
-                    per_device_train_batch_size=self.setting.batch_size,
-                    save_strategy="no",
-                    report_to="none",
-                    disable_tqdm=True,
-                    logging_steps=10_000,
-                    use_cpu=self.setting.device == "cpu",
-                    seed=0,
-                    **way.given,
-                ),
-                train_dataset=self.rows,
-                processing_class=self.tokenizer,
-                callbacks=[times],
-            )
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-        return times.seconds
+        trainer = trainer_class(
+            model=model_of(self.setting.tuning, self.suite),
+            args=MultiTaskTrainingArguments(
+                output_dir=folder,
+                max_steps=num_steps,
+                tasks_per_step="all",
+                batches=self.setting.batches,
+                per_device_train_batch_size=self.setting.batch_size,
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                logging_steps=10_000,
+                use_cpu=self.setting.device == "cpu",
+                seed=0,
+                **way.given,
+            ),
+            train_dataset=self.rows,
+            processing_class=self.tokenizer,
+            callbacks=[times],
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer, times
 
     def step_seconds(self, way: Way, num_steps: int) -> float:
         """Seconds of a step: the median, or the mean where steps are not alike."""
-        seconds = self.train(way, WARMUP_STEPS + (way.num_steps or num_steps))[WARMUP_STEPS:]
+        num_steps = way.num_steps or num_steps
+        with tempfile.TemporaryDirectory() as folder:
+            trainer, times = self.trainer(way, WARMUP_STEPS + num_steps, folder)
+            trainer.train()
+        seconds = times.seconds[WARMUP_STEPS:]
         return statistics.mean(seconds) if way.num_steps else statistics.median(seconds)
+
+    def peak_bytes(self, way: Way) -> int:
+        """The most memory of two steps, beyond that of the model."""
+        with tempfile.TemporaryDirectory() as folder:
+            trainer, _ = self.trainer(way, 2, folder)
+            return peak_bytes(trainer.train)
 
 
 def case_of(setting: Setting, num_steps: int) -> Case:
@@ -233,7 +252,7 @@ def measure(
     case = case_of(Setting(**setting), num_steps)
     every = ways_of(case.setting.batches, case.setting.processes)
     ways = {name: every[name] for name in names}
-    shared = sum(p.numel() for p in backbone_of(case.setting.tuning).parameters() if p.requires_grad)
+    shared = num_shared(model_of(case.setting.tuning, case.suite))
     found: dict[str, Any] = {name: {"seconds": [], "error": ""} for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -248,7 +267,7 @@ def measure(
                 found[name]["error"] = f"{type(error).__name__}: {error}"[:300]
     for name, way in ways.items():
         if not found[name]["error"]:
-            found[name]["bytes"] = peak_bytes(lambda way=way: case.train(way, 2))
+            found[name]["bytes"] = case.peak_bytes(way)
     return {"shared": shared, "ways": found}
 
 
@@ -256,7 +275,13 @@ def add_rows(table: Table, setting: Setting, measured: dict[str, Any]) -> None:
     """Adds a row for each way."""
     reference = measured["ways"][EQUAL]
     for name, found in measured["ways"].items():
-        start = [setting.batches, setting.tuning, str(setting.processes), str(setting.num_tasks), name]
+        start = [
+            setting.batches,
+            setting.tuning,
+            str(setting.processes),
+            str(setting.num_tasks),
+            name,
+        ]
         if found["error"]:
             table.add_row(*start, "-", "failed", found["error"][:60], "", "")
             continue

@@ -39,7 +39,11 @@ def in_child(
         )
         for rank in range(processes)
     ]
-    outputs = [child.communicate() for child in children]
+    try:
+        outputs = [child.communicate() for child in children]
+    finally:
+        for child in children:
+            child.kill()  # of one that has ended, nothing
     for child, (_, errors) in zip(children, outputs, strict=True):
         if child.returncode:
             raise RuntimeError(f"{script} {values} failed:\n{errors}")

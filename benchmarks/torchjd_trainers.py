@@ -44,7 +44,7 @@ class TorchJDTrainer(MultiTaskTrainer):
         self._set_gradients(shares, features[0])
         return torch.stack(list(shares.values())).sum().detach()
 
-    def _before_forward(self) -> None:  # noqa: B027  # not all have to do something
+    def _before_forward(self) -> None:
         """Called before each forward."""
 
     @abstractmethod

@@ -114,7 +114,15 @@ def ways(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         if WEIGHTINGS.build(entry).needs_evaluation:
             every = max(1, options.steps // 10)
             weightings[name] |= {"eval_strategy": "steps", "eval_steps": every}
-    methods = {name: {"gradient_method": name} for name in GRADIENT_METHODS.names()}
+    methods = {}
+    for name in GRADIENT_METHODS.names():
+        # Some need several batches a step: the rows of one are dealt out to them.
+        num_batches = GRADIENT_METHODS.build(name).num_batches
+        methods[name] = {
+            "gradient_method": name,
+            "gradient_accumulation_steps": num_batches,
+            "per_device_train_batch_size": options.batch_size // num_batches,
+        }
     return {EQUAL: {}, **{name: {} for name in STATIC}, **weightings, **methods}
 
 
@@ -162,7 +170,6 @@ def run(way: str, seed: int, given: Mapping[str, Any], options: argparse.Namespa
             args=MultiTaskTrainingArguments(
                 output_dir=folder,
                 max_steps=options.steps,
-                per_device_train_batch_size=options.batch_size,
                 per_device_eval_batch_size=250,
                 learning_rate=options.lr,
                 lr_scheduler_type="cosine",
@@ -172,7 +179,7 @@ def run(way: str, seed: int, given: Mapping[str, Any], options: argparse.Namespa
                 logging_steps=10_000,
                 use_cpu=True,
                 seed=seed,
-                **given,
+                **{"per_device_train_batch_size": options.batch_size, **given},
             ),
             train_dataset={"digits": rows["train"]},
             eval_dataset={"digits": rows["validation"]},
@@ -213,7 +220,9 @@ def run_all(options: argparse.Namespace) -> dict[str, list[Scores]]:
 def with_tuned(by_way: Mapping[str, list[Scores]]) -> dict[str, list[Scores]]:
     """Scores with tuned static weights in place of each static weight that was tried."""
     tried = [by_way[way] for way in (EQUAL, *STATIC) if way in by_way]
-    tuned = [max(each, key=lambda scores: scores["validation"]) for each in zip(*tried, strict=True)]
+    tuned = [
+        max(each, key=lambda scores: scores["validation"]) for each in zip(*tried, strict=True)
+    ]
     others = {way: each for way, each in by_way.items() if way not in (EQUAL, *STATIC)}
     return {EQUAL: by_way[EQUAL], TUNED: tuned, **others}
 
@@ -256,7 +265,9 @@ def report(by_way: Mapping[str, Sequence[Scores]]) -> tuple[list[str], list[dict
             half_or_none = half if half < float("inf") else None
             row |= {"difference": difference, "half_width": half_or_none, "says": verdict}
         rows.append(row)
-        lines.append(f"| {way} | {100 * mean:.2f} | {100 * spread:.2f} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {way} | {100 * mean:.2f} | {100 * spread:.2f} | " + " | ".join(cells) + " |"
+        )
     return lines, rows
 
 
@@ -278,11 +289,13 @@ def main() -> None:
     """Trains all ways, prints the table and writes it down."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--lr", type=float, default=3e-3)
-    parser.add_argument("--pictures", type=int, default=6000, help="to train on")
-    parser.add_argument("--held-out", type=int, default=2000, help="pictures to choose by, to test on")
+    parser.add_argument("--pictures", type=int, default=4000, help="to train on")
+    parser.add_argument(
+        "--held-out", type=int, default=1500, help="pictures to choose by, to test on"
+    )
     parser.add_argument("--ways", nargs="*", help="some of them only, next to equal weighting")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--threads", type=int, default=1, help="of each process")

@@ -51,6 +51,9 @@ class StepPlan(Sampler[list[Draw]]):
         world_size: Number of ranks.
         rank: This rank.
         seed: Seed of all randomness here.
+        keeps_micro_batches: Whether a micro-batch has the same rows however many ranks share it,
+            for gradient methods that compare micro-batches. Else slots are dealt out as evenly as
+            can be.
 
     Raises:
         KeyError: If the stopping rule is unknown.
@@ -76,6 +79,7 @@ class StepPlan(Sampler[list[Draw]]):
         world_size: int = 1,
         rank: int = 0,
         seed: int = 42,
+        keeps_micro_batches: bool = False,
     ) -> None:
         if not sizes:
             raise ValueError("`sizes` must hold at least one source, but got none.")
@@ -92,6 +96,7 @@ class StepPlan(Sampler[list[Draw]]):
         self.world_size = world_size
         self.rank = rank
         self.seed = seed
+        self.keeps_micro_batches = keeps_micro_batches
         self.epoch = 0
         self._first_step = 0
 
@@ -196,12 +201,15 @@ class StepPlan(Sampler[list[Draw]]):
 
     def _dealt(self, source: str, rows: Rows, micro_batch: int) -> Rows:
         """Rows of a draw that this rank sees in one micro-batch."""
+        slot, num_slots = micro_batch, self.accumulation
+        if self.keeps_micro_batches:
+            rows = share(rows, micro_batch, self.accumulation)
+            slot, num_slots = 0, 1
         if self.sizes[source].is_stream:
             # Positions go round the ranks, so that each rank can keep to shards of its own.
             own = rows[rows % self.world_size == self.rank]
-            return share(own, micro_batch, self.accumulation)
-        slot = micro_batch * self.world_size + self.rank
-        return share(rows, slot, self.accumulation * self.world_size)
+            return share(own, slot, num_slots)
+        return share(rows, slot * self.world_size + self.rank, num_slots * self.world_size)
 
     def _seed_of(self, *names: object) -> int:
         """Seed of one use of randomness; 63 bits, because PyTorch's seeds are signed."""

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from hf_mtl._registry import Registry
 
-__all__ = ["GRADIENT_METHODS", "GradientContext", "GradientMethod", "GramianMethod", "State"]
+__all__ = [
+    "GRADIENT_METHODS",
+    "GradientContext",
+    "GradientMethod",
+    "GramianMethod",
+    "SeveralBatchesMethod",
+    "State",
+]
 
 State = Mapping[str, Tensor]
 """State of a method by name: ``[T, T]``, ``[T]``, a value of each (pair of) task(s) of the suite,
@@ -45,10 +52,15 @@ class GradientContext:
     preferences: Tensor
     seed: int = 0
 
-    def generator(self) -> torch.Generator:
-        """Randomness of this step: the same on every rank, and in a run that is resumed."""
+    def generator(self, part: int = 0) -> torch.Generator:
+        """Randomness of this step: the same on every rank, and in a run that is resumed.
+
+        Args:
+            part: Each has numbers of its own.
+        """
         # Far apart, so that neighbouring seeds do not share the numbers of neighbouring steps.
-        return torch.Generator().manual_seed((self.seed * 1_000_003 + self.step) % 2**63)
+        seed = self.seed * 1_000_003 + self.step + part * 1_000_000_000_039
+        return torch.Generator().manual_seed(seed % 2**63)
 
 
 class GradientMethod(ABC):  # noqa: B024  # what subclasses are asked for differs
@@ -66,12 +78,20 @@ class GradientMethod(ABC):  # noqa: B024  # what subclasses are asked for differ
             are not scaled by them then.
         never_conflicts: Whether no loss rises along the direction, to first order, as long as the
             gradients are linearly independent.
+        needs_whole_gradients: Whether inner products are not enough, so that it only runs where
+            every rank has the whole gradients of the shared parameters.
+        memory: Names of what it remembers for each task and element of the parameters.
+        num_batches: Independent batches of a step on which it needs the gradients of the tasks
+            apart: the micro-batches of a step are dealt to so many parts.
         breaks: Laws of the family that its definition breaks, each with the reason.
     """
 
     cancels_scale: ClassVar[bool] = False
     uses_preferences: ClassVar[bool] = False
     never_conflicts: ClassVar[bool] = False
+    needs_whole_gradients: ClassVar[bool] = False
+    memory: ClassVar[tuple[str, ...]] = ()
+    num_batches: ClassVar[int] = 1
     breaks: ClassVar[Mapping[str, str]] = {}
 
     def init_state(self, num_tasks: int) -> State:
@@ -102,6 +122,32 @@ class GramianMethod(GradientMethod):
             gramian: Inner products of the gradients, ``[S, S]``, over all ranks, float64, on the
                 host, symmetric. Rows of tasks whose gradient vanishes are 0; absent tasks have no
                 row. Numbers that are not finite, of gradients that overflowed, give weights of 1.
+            tasks: Positions of the tasks that are present, ``[S]``, ascending.
+            state: The state; it is not changed.
+            context: What else is known.
+        """
+
+
+class SeveralBatchesMethod(GradientMethod):
+    """A method whose weights follow from the gradients of the tasks on several batches.
+
+    Every task has a gradient on each of ``num_batches`` parts of a step. The direction is that of a
+    ``GramianMethod``: weighted means of the gradients of the whole step, so that no batch is
+    computed for the weights alone.
+    """
+
+    @abstractmethod
+    def weights(
+        self, products: Tensor, tasks: Tensor, state: State, context: GradientContext
+    ) -> tuple[Tensor, State]:
+        """Weight of each task of a step, ``[S]``, float64 and finite; and the state after it.
+
+        Args:
+            products: Inner products of the gradients, ``[K, S, K, S]`` with ``K = num_batches``:
+                ``products[a, i, b, j]`` is that of task ``i`` on part ``a`` with task ``j`` on part
+                ``b``; over all ranks, float64, on the host. A task's gradient in the whole step is
+                the mean of those on its parts. They are 0 on parts where it has no label. Numbers
+                that are not finite give weights of 1.
             tasks: Positions of the tasks that are present, ``[S]``, ascending.
             state: The state; it is not changed.
             context: What else is known.

@@ -171,9 +171,7 @@ def genuine_head(
         backbone's parameters that its own base model would not have.
     """
     skeleton = _skeleton(auto_model, backbone, num_outputs)
-    bypassed = frozenset(
-        name for name, _ in backbone.named_parameters() if name not in skeleton.used
-    )
+    bypassed = skeleton.unused & {name for name, _ in backbone.named_parameters()}
     model = copy.deepcopy(skeleton.model)
     if not is_meta(backbone):
         model.to_empty(device=backbone.device)
@@ -189,13 +187,14 @@ class _Skeleton:
 
     Attributes:
         model: Genuine model on the meta device, its base model replaced by a replay.
-        used: Names of the parameters that its own base model has.
+        unused: Names of the parameters that its own base model lacks and a plain backbone has;
+            those of adapters, which no model of the family has, are not among them.
         config: Config of the backbone at that time.
         dtype: Data type of the backbone at that time.
     """
 
     model: PreTrainedModel
-    used: frozenset[str]
+    unused: frozenset[str]
     config: PreTrainedConfig
     dtype: torch.dtype
 
@@ -225,12 +224,14 @@ def _new_skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) 
     config.architectures = config.architectures or []
     with torch.device("meta"):
         model = genuine_model(auto_model, config, backbone.dtype)
-    used = frozenset(name for name, _ in model.base_model.named_parameters())
+        plain = type(backbone)(copy.deepcopy(config))
+    used = {name for name, _ in model.base_model.named_parameters()}
+    unused = frozenset(name for name, _ in plain.named_parameters() if name not in used)
     replay = BackboneReplay()
     setattr(model, model.base_model_prefix, replay)
     # Some families reach into their base model for these.
     model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
-    return _Skeleton(model, used, copy.deepcopy(backbone.config), backbone.dtype)
+    return _Skeleton(model, unused, copy.deepcopy(backbone.config), backbone.dtype)
 
 
 def pooler_parameters(backbone: PreTrainedModel) -> frozenset[str]:

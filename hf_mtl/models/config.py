@@ -20,6 +20,8 @@ class MultiTaskConfig(PreTrainedConfig):
             ``backbone_config``, a key that transformers gives a meaning of its own.
         tasks: The tasks as ``TaskSuite.to_list`` gives them. A list, because transformers sorts
             the keys of mappings when it writes JSON, and the order of tasks is kept.
+        balancing: How the tasks were balanced in the training that it was saved from: entries of
+            the ``weighting`` and the ``gradient_method``. ``None``: not trained yet.
 
     Raises:
         KeyError: If a task has an unknown type.
@@ -34,6 +36,7 @@ class MultiTaskConfig(PreTrainedConfig):
 
     backbone_cfg: dict[str, Any] | PreTrainedConfig | None = None
     tasks: list[dict[str, Any]] | None = None
+    balancing: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         if isinstance(self.backbone_cfg, PreTrainedConfig):

@@ -195,6 +195,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"`fp16` must be left out with the gradient method {self.gradient_method!r}, "
                 f"because its scaled gradients would overflow one task at a time. Use `bf16`."
             )
+        if self.torch_empty_cache_steps is not None:
+            raise ValueError(
+                f"`torch_empty_cache_steps` must be left out with the gradient method "
+                f"{self.gradient_method!r}, whose buffers are kept from step to step, but got "
+                f"{self.torch_empty_cache_steps}."
+            )
         if self.optim in ("lomo", "adalomo"):
             raise ValueError(
                 f"`optim` must be one that steps after the backward with the gradient method "
@@ -205,6 +211,25 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"`weighting` must be left out with the gradient method {self.gradient_method!r}, "
                 f"whose direction does not depend on the scale of the losses, but got "
                 f"{self.weighting!r}."
+            )
+
+        if method.needs_whole_gradients:
+            self._check_gives_whole_gradients()
+
+    def _check_gives_whole_gradients(self) -> None:
+        unfit: dict[str, Any] = {}
+        if self.gradient_engine is not None and not ENGINES[self.gradient_engine].keeps_gradients:
+            unfit["gradient_engine"] = self.gradient_engine
+        if self.gradient_scope is not None:
+            unfit["gradient_scope"] = self.gradient_scope
+        if self.gradient_update_every != 1:
+            unfit["gradient_update_every"] = self.gradient_update_every
+        for name, value in unfit.items():
+            raise ValueError(
+                f"`{name}` must be left out with the gradient method {self.gradient_method!r}, "
+                f"which needs the gradients of all shared parameters in every step, but got "
+                f"{value!r}. Leave it out, or choose a method that needs only inner products of "
+                f"gradients, such as 'upgrad'."
             )
 
     def _check_supported(self) -> None:

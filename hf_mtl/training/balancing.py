@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Trainer of transformers with a gradient method: task gradients of a step, and their mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from hf_mtl.models import MultiTaskOutput
 from hf_mtl.training.checkpoints import Stateful
+from hf_mtl.training.checkpoints.tensor_files import GRADIENT_MEMORY_FILE, TensorPart
 from hf_mtl.training.checks import check_gradient_method
 from hf_mtl.training.engine_choice import chosen_engine, shared_parameters
-from hf_mtl.training.engines import Engine
+from hf_mtl.training.engines import Block, BufferedEngine, Engine
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.gradient_balance import GradientBalance
-from hf_mtl.training.gradient_log import GradientLog
+from hf_mtl.training.gradient_log import GradientLog, of_whole_step
 from hf_mtl.training.loss_log import added
 from hf_mtl.training.loss_weights import losses_over_ranks
 from hf_mtl.training.nonfinite import check_finite
@@ -58,6 +59,10 @@ class BalancingTrainer(WeighingTrainer):
     def _begin_weighting(self) -> None:
         super()._begin_weighting()
         self.gradient_log.begin()
+        self.model.config.balancing = {
+            "weighting": self._loss_weights.to_config(),
+            "gradient_method": None if self._balance is None else self._balance.to_config(),
+        }
         if self._balance is not None:
             self.args.check_gradient_method()
             check_gradient_method(self.args, self.suite)
@@ -70,6 +75,12 @@ class BalancingTrainer(WeighingTrainer):
             return parts
         log = {"gradient_log": self.gradient_log}
         return {**parts, "gradient_method": self._balance, **log}
+
+    def _tensor_parts(self) -> Mapping[str, TensorPart]:
+        parts = super()._tensor_parts()
+        if self._balance is None or not self._balance.method.memory:
+            return parts
+        return {**parts, GRADIENT_MEMORY_FILE: self._balance.memory}
 
     def _has_to_compare(self, step: Step) -> bool:
         """Whether the gradients of a step have to be compared; else their weights are known."""
@@ -110,7 +121,11 @@ class BalancingTrainer(WeighingTrainer):
                     engine.around(forward),
                 ):
                     total += self._add_gradients(engine, model, forward, step)
-            engine.finish(partial(self._weigh, balance, tasks))
+            if balance.method.needs_whole_gradients:
+                assert isinstance(engine, BufferedEngine)  # others are refused
+                engine.hand_over(partial(self._combine, balance, tasks))
+            else:
+                engine.finish(partial(self._weigh, balance, tasks))
         return total
 
     def _weigh(self, balance: GradientBalance, tasks: list[str], gramian: Tensor) -> Tensor:
@@ -121,14 +136,27 @@ class BalancingTrainer(WeighingTrainer):
         step_number = self.state.global_step
         self._gradient_weights = balance.weights(gramian, losses, self.suite.weights, step_number)
         weights = list(self._gradient_weights.values())
-        self.gradient_log.add_step(tasks, gramian, weights)
-        return torch.tensor(weights, dtype=torch.float64)
+        self.gradient_log.add_step(tasks, of_whole_step(gramian, len(tasks)), weights)
+        return torch.tensor(weights, dtype=torch.float64).repeat(balance.method.num_batches)
+
+    def _combine(self, balance: GradientBalance, tasks: list[str], blocks: Sequence[Block]) -> None:
+        """Gives the shared parameters their gradients, by those of the tasks themselves."""
+        gramian, self._gradient_weights = balance.combine(
+            blocks,
+            shared_parameters(self.model),
+            losses_over_ranks({task: self._losses[task] for task in tasks}, self.ranks),
+            self.suite.weights,
+            self.state.global_step,
+        )
+        self.gradient_log.add_step(tasks, gramian)
 
     def _add_gradients(
         self, engine: Engine, model: nn.Module, forward: Mapping[str, Any], step: Step
     ) -> Tensor:
         """One forward, and the gradients of its tasks: its share in the total, detached."""
         model.train()
+        optimizer: Any = self.optimizer
+        optimizer.train()  # as upstream does, for optimizers that average in evaluation
         inputs = self._prepare_inputs(dict(forward))
         with self.compute_loss_context_manager():
             outputs, factors = self._forward(model, inputs, step)

@@ -10,6 +10,7 @@ from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engines import ENGINES, Engine
+from hf_mtl.training.gradient_balance import gradient_method_of
 from hf_mtl.training.loss_weights import weighting_of
 
 __all__ = [
@@ -81,8 +82,29 @@ def check_gradient_method(args: MultiTaskTrainingArguments, suite: TaskSuite) ->
             f"`tasks_per_step={args.tasks_per_step!r}` every step has one. Set it to 'all' or a "
             f"higher number, or choose a `weighting`."
         )
+    num_batches = gradient_method_of(args.gradient_method).num_batches
+    if args.gradient_accumulation_steps % num_batches:
+        raise ValueError(
+            f"`gradient_accumulation_steps` must be a multiple of {num_batches} with the gradient "
+            f"method {args.gradient_method!r}, which compares gradients of {num_batches} batches "
+            f"of a step with each other, but got {args.gradient_accumulation_steps}. Set it to "
+            f"{num_batches} and divide `per_device_train_batch_size` by it, or choose a method "
+            f"that compares the gradients of one batch, such as 'mgda'."
+        )
+    if args.torch_compile:
+        _check_compiled(args, suite)
     if args.gradient_engine is not None:
         _check_engine(args, suite, ENGINES[args.gradient_engine])
+
+
+def _check_compiled(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    several = {source: tasks for source, tasks in suite.sources.items() if len(tasks) > 1}
+    if several or args.gradient_engine not in (None, "streaming"):
+        raise ValueError(
+            f"`torch_compile` must be False with a gradient method unless each source has one task "
+            f"and the engine is 'streaming', because a compiled forward has one backward, but got "
+            f"the engine {args.gradient_engine!r} and sources of several tasks {several}."
+        )
 
 
 def _check_engine(args: MultiTaskTrainingArguments, suite: TaskSuite, engine: type[Engine]) -> None:

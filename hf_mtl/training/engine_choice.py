@@ -9,6 +9,7 @@ from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import task_of
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engines import ENGINES, Engine, Scope, ungroupable
+from hf_mtl.training.gradient_balance import gradient_method_of
 from hf_mtl.training.ranks import Ranks
 from hf_mtl.training.strategies import Strategy
 
@@ -39,7 +40,16 @@ def chosen_engine(
         ValueError: If the engine that is named does not run here, or there is nothing to compare.
     """
     engine = ENGINES[engine_name(args, model, strategy.engines)]
-    return engine(strategy, Scope(args.gradient_scope), ranks, model)
+    assert args.gradient_method is not None
+    num_parts = gradient_method_of(args.gradient_method).num_batches
+    return engine(strategy, Scope(args.gradient_scope), ranks, model, num_parts)
+
+
+def _runs_as_written(args: MultiTaskTrainingArguments) -> bool:
+    """Whether layers are called by name in the forward and, by checkpointing, in the backward."""
+    checkpointing = args.activation_checkpointing_kwargs
+    is_reentrant = isinstance(checkpointing, dict) and checkpointing.get("use_reentrant")
+    return not (args.torch_compile or is_reentrant)
 
 
 def engine_name(
@@ -69,7 +79,8 @@ def engine_name(
             f"no gradients that others could use, but got {name!r}. Name one of them, train under "
             f"another strategy, or use a `weighting`, such as 'famo'."
         )
-    if name is None and (args.batches != "merged" or "grouped" not in runnable):
+    is_together = args.batches == "merged" and "grouped" in runnable and _runs_as_written(args)
+    if name is None and not is_together:
         return "streaming"
     if name is not None and not ENGINES[name].splits_layers:
         return name

@@ -1,14 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gradient method of a run: its state, what it is told, and how it gets into a checkpoint."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hf_mtl._typing import Entry
-from hf_mtl.gradients import GRADIENT_METHODS, GradientContext, GramianMethod, State
+from hf_mtl.gradients import (
+    GRADIENT_METHODS,
+    GradientContext,
+    GradientMethod,
+    GramianMethod,
+    SeveralBatchesMethod,
+    State,
+)
+from hf_mtl.training.engines import Block
+from hf_mtl.training.gradient_memory import GradientMemory
 from hf_mtl.training.task_state import (
     check_same_on_ranks,
     kept_state,
@@ -16,11 +26,12 @@ from hf_mtl.training.task_state import (
     positions,
     tensor_of,
 )
+from hf_mtl.training.whole_gradients import WholeGradients
 
 __all__ = ["GradientBalance", "gradient_method_of"]
 
 
-def gradient_method_of(entry: Entry) -> GramianMethod:
+def gradient_method_of(entry: Entry) -> GradientMethod:
     """The gradient method that an entry describes.
 
     Raises:
@@ -28,9 +39,7 @@ def gradient_method_of(entry: Entry) -> GramianMethod:
         TypeError: If a field is unknown.
         ValueError: If a field has a value that it cannot have.
     """
-    method = GRADIENT_METHODS.build(entry)
-    assert isinstance(method, GramianMethod)
-    return method
+    return GRADIENT_METHODS.build(entry)
 
 
 class GradientBalance:
@@ -57,6 +66,7 @@ class GradientBalance:
         self._tasks = tasks
         self._update_every = update_every
         self._seed = seed
+        self.memory = GradientMemory(self.method.memory, tasks)
         self._state: State = {}
         self._held: dict[str, float] = {}
         # What the step in hand leaves behind, once the optimizer has made it.
@@ -65,6 +75,7 @@ class GradientBalance:
 
     def begin(self) -> None:
         """Begins a run: with what was loaded, or with nothing."""
+        self.memory.begin()
         is_loaded, self._is_loaded = self._is_loaded, False
         if not is_loaded:
             self._start_fresh()
@@ -98,7 +109,8 @@ class GradientBalance:
 
         Args:
             gramian: Inner products of the gradients of the tasks, ``[S, S]``, over all ranks, of
-                ``preference x weight x loss``.
+                ``preference x weight x loss``. ``[K S, K S]``, part by part, for a method that
+                needs ``K`` batches; gradients on parts of a step add up to those of the step.
             losses: Loss of each task of the step, over all ranks, in the order of the Gramian.
             preferences: Weight of each task of the suite that the user gives.
             step: Steps that were made before it.
@@ -106,27 +118,84 @@ class GradientBalance:
         Raises:
             ValueError: If the method gives a weight that is not finite.
         """
-        scale = torch.ones(len(losses), dtype=torch.float64)
-        if self.method.uses_preferences:
-            scale = tensor_of([preferences[task] for task in losses])
-        context = GradientContext(
-            step=step, losses=tensor_of(losses.values()), preferences=scale, seed=self._seed
-        )
+        context = self.context(losses, preferences, step)
+        scale = context.preferences
+        assert isinstance(self.method, GramianMethod | SeveralBatchesMethod)
         weights, state = self.method.weights(
-            gramian / torch.outer(scale, scale),
+            self._told(gramian, scale),
             positions(losses, self._tasks()),
             self._state,
             context,
         )
         by_task = dict(zip(losses, (weights / scale).tolist(), strict=True))
-        if not bool(weights.isfinite().all()):
-            raise ValueError(
-                f"Weights must be finite, but {type(self.method).__name__} gave {by_task} at step "
-                f"{step + 1}, for the Gramian {gramian.tolist()} and the state "
-                f"{plain_state(self._state)}."
-            )
+        self._check_finite(by_task, gramian, step)
         self._next = state, by_task
         return by_task
+
+    def _told(self, gramian: Tensor, scale: Tensor) -> Tensor:
+        """Inner products as the method wants them, of gradients that are divided by a scale."""
+        num = self.method.num_batches
+        # Times the number of parts, each is an estimate of the gradient of the whole step.
+        divisors = (scale / num).repeat(num)
+        gramian = gramian / torch.outer(divisors, divisors)
+        if isinstance(self.method, SeveralBatchesMethod):
+            return gramian.view(num, len(scale), num, len(scale))
+        return gramian
+
+    def combine(
+        self,
+        blocks: Sequence[Block],
+        parameters: Mapping[str, nn.Parameter],
+        losses: Mapping[str, float],
+        preferences: Mapping[str, float],
+        step: int,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Gives parameters their gradients, by a method that needs those of the tasks themselves.
+
+        Args:
+            blocks: Gradients of ``preference x weight x loss / S`` by parameter, averaged over the
+                ranks; they are changed.
+            parameters: Shared parameters that are trained, by name.
+            losses: As for ``weights``.
+            preferences: As for ``weights``.
+            step: As for ``weights``.
+
+        Returns:
+            The Gramian, and the weight of each task; both as for ``weights``.
+
+        Raises:
+            ValueError: If the method gives a weight that is not finite.
+        """
+        context = self.context(losses, preferences, step)
+        scale = context.preferences
+        for block in blocks:
+            block.gradients.mul_((len(losses) / scale).to(block.gradients)[:, None])
+        gradients = WholeGradients(blocks, parameters, positions(losses, self._tasks()), context)
+        gramian = gradients.gramian()
+        weights, state = gradients.set_direction(self.method, self.memory, self._state, gramian)
+        by_task = dict(zip(losses, (weights / scale).tolist(), strict=True))
+        self._check_finite(by_task, gramian, step)
+        self._next = state, by_task
+        return gramian * torch.outer(scale, scale), by_task
+
+    def _check_finite(self, weights: Mapping[str, float], gramian: Tensor, step: int) -> None:
+        if not all(map(math.isfinite, weights.values())):
+            raise ValueError(
+                f"Weights must be finite, but {type(self.method).__name__} gave {dict(weights)} at "
+                f"step {step + 1}, for the Gramian {gramian.tolist()} and the state "
+                f"{plain_state(self._state)}."
+            )
+
+    def context(
+        self, losses: Mapping[str, float], preferences: Mapping[str, float], step: int
+    ) -> GradientContext:
+        """What the method is told of a step besides its gradients; arguments as for ``weights``."""
+        scale = torch.ones(len(losses), dtype=torch.float64)
+        if self.method.uses_preferences:
+            scale = tensor_of([preferences[task] for task in losses])
+        return GradientContext(
+            step=step, losses=tensor_of(losses.values()), preferences=scale, seed=self._seed
+        )
 
     def step_was_made(self) -> None:
         """Keeps what the step in hand leaves behind."""
@@ -139,10 +208,14 @@ class GradientBalance:
         """Forgets the step in hand."""
         self._next = None
 
+    def to_config(self) -> dict[str, Any]:
+        """Entry of the method, with all its fields."""
+        return GRADIENT_METHODS.to_config(self.method)
+
     def state_dict(self) -> dict[str, Any]:
         """State of this rank, as plain values."""
         return {
-            "gradient_method": GRADIENT_METHODS.to_config(self.method),
+            "gradient_method": self.to_config(),
             "tasks": list(self._tasks()),
             "state": plain_state(self._state),
             "held": self._held,
@@ -168,7 +241,7 @@ class GradientBalance:
         Raises:
             ValueError: If it is that of another method.
         """
-        current = GRADIENT_METHODS.to_config(self.method)
+        current = self.to_config()
         if state["gradient_method"] != current:
             raise ValueError(
                 f"`gradient_method` must be that of the checkpoint, {state['gradient_method']}, "

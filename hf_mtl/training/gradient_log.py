@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["GradientLog", "cosines_of"]
+__all__ = ["GradientLog", "cosines_of", "of_whole_step"]
 
 # Pairs that a line of the log has room for: those of eight tasks.
 _ROOM_FOR_PAIRS = 28
@@ -18,6 +18,17 @@ def cosines_of(gramian: Tensor) -> Tensor:
     """Cosine between each two gradients: ``[S, S] -> [S, S]``; 0 with one that vanishes."""
     lengths = gramian.diagonal().clamp(min=0).sqrt()
     return (gramian / torch.outer(lengths, lengths)).nan_to_num(0.0, 0.0, 0.0)
+
+
+def of_whole_step(gramian: Tensor, num_tasks: int) -> Tensor:
+    """Inner products of gradients that are summed over parts of a step: ``[K S, K S] -> [S, S]``.
+
+    Args:
+        gramian: Those of the gradients on the parts, part by part.
+        num_tasks: ``S``.
+    """
+    num_parts = len(gramian) // num_tasks
+    return gramian.view(num_parts, num_tasks, num_parts, num_tasks).sum(dim=(0, 2))
 
 
 def _shares(gramian: Tensor, weights: Tensor) -> list[float]:
@@ -49,13 +60,16 @@ class GradientLog:
             self.clear()
         self._is_loaded = False
 
-    def add_step(self, tasks: Sequence[str], gramian: Tensor, weights: Sequence[float]) -> None:
+    def add_step(
+        self, tasks: Sequence[str], gramian: Tensor, weights: Sequence[float] | None = None
+    ) -> None:
         """Adds one step.
 
         Args:
             tasks: Its tasks.
             gramian: Inner products of their gradients, ``[S, S]``.
-            weights: What each is multiplied by in their mean.
+            weights: What each is multiplied by in their mean; ``None``: the direction is no
+                weighted mean of them, so that they have no shares in it.
         """
         cosines = cosines_of(gramian).tolist()
         lengths = gramian.diagonal().clamp(min=0).sqrt().tolist()
@@ -64,8 +78,9 @@ class GradientLog:
         if self.most_pairs is None or len(pairs) <= self.most_pairs:
             values |= {f"cosine/{tasks[i]}/{tasks[j]}": cosines[i][j] for i, j in pairs}
         values["gradient_conflicts"] = sum(cosines[i][j] < 0 for i, j in pairs) / len(pairs)
-        shares = _shares(gramian, torch.tensor(weights, dtype=gramian.dtype))
-        values |= {f"update_share/{task}": share for task, share in zip(tasks, shares, strict=True)}
+        if weights is not None:
+            shares = _shares(gramian, torch.tensor(weights, dtype=gramian.dtype))
+            values |= {f"update_share/{t}": share for t, share in zip(tasks, shares, strict=True)}
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1

@@ -10,7 +10,9 @@ from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engine_choice import engine_name, shared_parameters
 from hf_mtl.training.engines import ENGINES
-from hf_mtl.training.strategies import runnable_engines
+from hf_mtl.training.gradient_balance import gradient_method_of
+from hf_mtl.training.gradient_memory import memory_bytes
+from hf_mtl.training.strategies import check_whole_gradients, strategy_class
 
 __all__ = ["GradientPlan", "make_gradient_plan"]
 
@@ -26,8 +28,8 @@ class GradientPlan:
             costs.
         forwards: Forward passes, with as many tasks as a step can have.
         backwards: Backward passes likewise.
-        extra_bytes: Memory of the gradients that are kept by task; at most, where an embedding
-            keeps only the rows that occur.
+        extra_bytes: Memory of the gradients that are kept by task, and of what the method
+            remembers by task; at most, where an embedding keeps only the rows that occur.
     """
 
     method: str
@@ -53,20 +55,26 @@ def make_gradient_plan(
     """
     if args.gradient_method is None:
         return None
-    name = engine_name(args, model, runnable_engines(strategy))
+    kind = strategy_class(strategy)
+    check_whole_gradients(args, kind)
+    name = engine_name(args, model, kind.engines)
     engine = ENGINES[name]
     tasks = _tasks_of_draws(args, model.suite)
     forwards, backwards = engine.passes(tasks, is_merged=args.batches == "merged")
-    size = sum(parameter.nbytes for parameter in shared_parameters(model).values())
+    parameters = shared_parameters(model).values()
+    size = sum(parameter.nbytes for parameter in parameters)
     if strategy == "FSDP2":
         size = math.ceil(size / args.world_size)
+    method = gradient_method_of(args.gradient_method)
+    kept = size * sum(tasks) * method.num_batches
+    remembered = memory_bytes(method, parameters, len(model.suite))
     return GradientPlan(
         method=entry_name(args.gradient_method),
         engine=name,
         update_every=args.gradient_update_every,
         forwards=forwards * args.gradient_accumulation_steps,
         backwards=backwards * args.gradient_accumulation_steps,
-        extra_bytes=size * sum(tasks) if engine.keeps_gradients else 0,
+        extra_bytes=(kept if engine.keeps_gradients else 0) + remembered,
     )
 
 

@@ -207,10 +207,14 @@ class LossWeights:
                 tensor_of(finite.values()), self._positions(finite), self._state
             )
 
+    def to_config(self) -> dict[str, Any]:
+        """Entry of the weighting, with all its fields."""
+        return WEIGHTINGS.to_config(self.weighting)
+
     def state_dict(self) -> dict[str, Any]:
         """State of this rank, as plain values."""
         return {
-            "weighting": WEIGHTINGS.to_config(self.weighting),
+            "weighting": self.to_config(),
             "tasks": list(self._tasks()),
             "state": plain_state(self._state),
             "last": self._last,
@@ -237,7 +241,7 @@ class LossWeights:
         Raises:
             ValueError: If it is that of another weighting.
         """
-        current = WEIGHTINGS.to_config(self.weighting)
+        current = self.to_config()
         if state["weighting"] != current:
             raise ValueError(
                 f"`weighting` must be that of the checkpoint, {state['weighting']}, but got "

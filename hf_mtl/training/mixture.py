@@ -8,6 +8,7 @@ from typing import Any
 
 from hf_mtl.data import SAMPLERS, SourceCollection, StepPlan
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
+from hf_mtl.training.gradient_balance import gradient_method_of
 
 __all__ = ["Mixture", "step_plan"]
 
@@ -31,6 +32,7 @@ def step_plan(
         draws_per_step=int(args.tasks_per_step) if is_drawn else 1,
         sampler=sampler,
     )
+    method = None if args.gradient_method is None else gradient_method_of(args.gradient_method)
     return StepPlan(
         sizes,
         sampler=sampler,
@@ -40,6 +42,7 @@ def step_plan(
         world_size=args.world_size,
         rank=args.process_index,
         seed=args.seed if args.data_seed is None else args.data_seed,
+        keeps_micro_batches=method is not None and method.num_batches > 1,
     )
 
 

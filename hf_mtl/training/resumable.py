@@ -27,6 +27,11 @@ from hf_mtl.training.checkpoints.run_state import REPLICATED, RunState
 from hf_mtl.training.checkpoints.saving import Saving
 from hf_mtl.training.checkpoints.staging import StagedCheckpoint, rotate
 from hf_mtl.training.checkpoints.stateful import Stateful, load_parts, merged_states
+from hf_mtl.training.checkpoints.tensor_files import (
+    TensorPart,
+    load_tensor_files,
+    save_tensor_files,
+)
 from hf_mtl.training.faults import lost_rank_named, lost_worker_named
 from hf_mtl.training.mixture import Mixture
 from hf_mtl.training.ranks import Ranks
@@ -122,6 +127,10 @@ class ResumableTrainer(Trainer):
         with self._preemption.listening() if self._preemption else nullcontext():
             return super().train(resume_from_checkpoint, trial, ignored)
 
+    def _tensor_parts(self) -> Mapping[str, TensorPart]:
+        """Whatever remembers tensors, by the name of its file in a checkpoint; asked likewise."""
+        return {}
+
     # Saving
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -136,6 +145,8 @@ class ResumableTrainer(Trainer):
         try:
             with saving.publishing(run_state):
                 super()._save_checkpoint(model, trial)
+                if self.args.should_save:
+                    save_tensor_files(self._tensor_parts(), staged.folder)
                 saving.complete(self.state)
         finally:
             self._saving = None
@@ -223,10 +234,12 @@ class ResumableTrainer(Trainer):
         else:
             with loading_by_name(self.optimizer, saved.parameter_names, current):
                 super()._load_optimizer_and_scheduler(checkpoint)
-        parts = self._stateful_parts()
+        parts, files = self._stateful_parts(), self._tensor_parts()
         if self.args.ignore_data_skip:
             parts = {name: part for name, part in parts.items() if name in saved.parts}
+            files = {name: part for name, part in files.items() if name in saved.files}
         load_parts(parts, saved.parts, checkpoint)
+        load_tensor_files(files, Path(checkpoint))
 
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:
         # Upstream would take one step more than `max_steps` when it resumes where a run was done.

@@ -39,7 +39,8 @@ class Step:
 
     Attributes:
         forwards: Its forwards, as ``hf_mtl.data`` makes them, with labels only of tasks that some
-            rank has a label for. On every rank as many, for the same tasks in the same order.
+            rank has a label for, and the number of the ``micro_batch`` that each is of, from 0. On
+            every rank as many, for the same tasks in the same order.
         scale: What is known of it before the first of them.
     """
 
@@ -74,7 +75,11 @@ def plan_step(
         weight 1 has a share of ``1 / S``. A task of weight 0 is absent: its head is not to be
         moved, by momentum or weight decay either.
     """
-    forwards = [forward for batch in micro_batches for forward in batch["forwards"]]
+    forwards = [
+        {**forward, "micro_batch": number}
+        for number, batch in enumerate(micro_batches)
+        for forward in batch["forwards"]
+    ]
     own = [num_labelled(labels) for forward in forwards for labels in forward["labels"].values()]
     counts = iter(ranks.sum(own))
     totals: dict[str, int] = {}

@@ -62,13 +62,14 @@ def test_a_point_that_circles_closely_is_at_rest_and_one_that_creeps_is_not(toy_
     assert rest.moving == [1]
 
 
-@pytest.mark.parametrize("name", GRADIENT_METHODS.names())
-def test_every_method_moves_from_every_start(toy_problem, name):
-    method = GRADIENT_METHODS.build(name)
+def test_every_method_moves_from_every_start(toy_problem):
     starts = points(*toy_problem.STARTS)
-    visited = toy_problem.trajectories(method, starts, steps=3, lr=0.01)
-    assert visited.shape == (4, len(starts), 2)
-    assert (visited[-1] != starts).any(dim=-1).all()
+    assert {"mean", "pcgrad", "nash_mtl"} <= {*toy_problem.method_names()}
+    for name in toy_problem.method_names():
+        method = GRADIENT_METHODS.build(name)
+        visited = toy_problem.trajectories(method, starts, steps=3, lr=0.01)
+        assert visited.shape == (4, len(starts), 2)
+        assert (visited[-1] != starts).any(dim=-1).all(), name
 
 
 def test_a_quick_run_prints_a_table_and_draws_a_picture(tmp_path):

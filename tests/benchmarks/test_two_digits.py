@@ -14,7 +14,7 @@ from hf_mtl import MultiTaskTrainingArguments
 from hf_mtl.gradients import GRADIENT_METHODS
 from hf_mtl.weighting import WEIGHTINGS
 
-OPTIONS = argparse.Namespace(pictures=30, held_out=10, steps=20)
+OPTIONS = argparse.Namespace(pictures=30, held_out=10, steps=20, batch_size=8)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_way_helps_if_its_interval_leaves_out_zero(two_digits, own, says):
 
 
 def test_half_the_width_of_the_interval_is_that_of_students_distribution(two_digits):
-    # Differences 0, 0.1 and 0.2: their mean has an error of 0.1 / sqrt(3), times 4.303 at 2 degrees.
+    # Differences 0, 0.1, 0.2: their mean has an error of 0.1 / sqrt(3), times 4.303.
     mean, half, _ = two_digits.compared([0.1, 0.2, 0.3], [0.1, 0.1, 0.1])
     assert (round(mean, 6), round(half, 4)) == (0.1, 0.2484)
 

@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from toy_gradient_methods import VARIANTS, Given, first_weights, random_history, run
+from toy_gradient_methods import NAMES, VARIANTS, Given, first_weights, random_history, run
 
 from hf_mtl.gradients import GRADIENT_METHODS
 
-ENTRIES = [*GRADIENT_METHODS.names(), *VARIANTS]
+ENTRIES = [*NAMES, *VARIANTS]
 
 
 @pytest.fixture(params=ENTRIES, ids=str)

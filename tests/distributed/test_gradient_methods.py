@@ -8,6 +8,7 @@ the ranks' own Gramians would not do: what is compared are the gradients of the 
 import pytest
 import strategy_runs
 from ranks import run_ranks
+from toy_gradient_methods import NAMES, gradient_settings
 
 from hf_mtl.gradients import GRADIENT_METHODS
 
@@ -75,9 +76,42 @@ def test_two_ranks_equal_one_with_every_engine(tmp_path, strategy):
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_two_ranks_equal_one_with_every_method(tmp_path, strategy):
-    names = GRADIENT_METHODS.names()
-    cells = {name: {"gradient_method": name} for name in names}
+    names = GRADIENT_METHODS.names() if strategy == "ddp" else NAMES
+    cells = {name: gradient_settings(name) for name in names}
     assert_two_equal_one(tmp_path, strategy, cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_two_ranks_equal_one_where_micro_batches_are_compared(tmp_path, strategy):
+    """Draws of 12, 7 and 10 rows, which do not go evenly into micro-batches and ranks."""
+    modo = {"gradient_method": {"name": "modo", "gamma": 0.3}}
+    cells = {
+        "separate": modo | {"gradient_accumulation_steps": 2},
+        "merged": modo | {"gradient_accumulation_steps": 2, "batches": "merged"},
+        "dealt-in-turn": modo | {"gradient_accumulation_steps": 4},
+        "three-parts": gradient_settings("sdmgrad"),
+        "learned": gradient_settings("auto_lambda")
+        | {"gradient_method": {"name": "auto_lambda", "learning_rate": 0.01}},
+    }
+    if strategy == "fsdp2":
+        cells["merged"] |= {"gradient_engine": "streaming"}
+    assert_two_equal_one(tmp_path, strategy, cells)
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_where_whole_gradients_are_needed(tmp_path):
+    cells = {
+        "separate": {"gradient_method": "graddrop", "tasks_per_step": 2},
+        "accumulated": {"gradient_method": "db_mtl", "gradient_accumulation_steps": 2},
+        "grouped-merged": {
+            "gradient_method": {"name": "moco", "gamma": 1.0},
+            "gradient_engine": "grouped",
+            "batches": "merged",
+            "tasks_per_step": 2,
+        },
+    }
+    assert_two_equal_one(tmp_path, "ddp", cells)
 
 
 @pytest.mark.slow

@@ -103,11 +103,13 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path, strategy, before, 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 @pytest.mark.parametrize("rule", ["skip_task", "skip_step"])
-def test_a_loss_that_is_not_finite_on_one_rank_is_skipped_on_all(tmp_path, strategy, rule):
+@pytest.mark.parametrize("method", [None, pytest.param("upgrad", marks=pytest.mark.slow)])
+def test_a_loss_that_is_not_finite_on_one_rank_is_skipped_on_all(tmp_path, strategy, rule, method):
     check = strategy_checks.finished_with_nonfinite_loss
-    one = run_ranks(check, 1, str(tmp_path / "one"), strategy, rule, 0)[0]
+    given = {"gradient_method": method}
+    one = run_ranks(check, 1, str(tmp_path / "one"), strategy, rule, 0, given)[0]
     assert one["skipped"] == [1.0]
-    first, second = run_ranks(check, 2, str(tmp_path / "two"), strategy, rule, 1)
+    first, second = run_ranks(check, 2, str(tmp_path / "two"), strategy, rule, 1, given)
     assert first["skipped"] == second["skipped"] == one["skipped"]
     assert_same_parameters(first["parameters"], one["parameters"], rtol=1e-9, atol=1e-12)
 

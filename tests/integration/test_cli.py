@@ -358,3 +358,26 @@ def test_every_command_explains_itself(command):
     shown = run(command, "--help")
     assert shown.exit_code == 0
     assert "--debug" in shown.stdout
+
+
+def test_a_diagnosis_compares_gradients_and_keeps_no_model(recipe, tmp_path):
+    folder = tmp_path / "report"
+    result = run("diagnose", recipe, "--steps", 3, "--output", folder)
+    assert result.exit_code == 0, result.output
+    assert "Whatever you try, compare it with equal weights" in plain(result.output)
+    assert f"The report is {folder}" in result.output.replace("\n", "")
+    text = (folder / "report.md").read_text("utf-8")
+    assert "gradient method mean; 3 steps compared gradients" in text
+    assert {path.name for path in folder.iterdir()} == {
+        "report.md",
+        "cosines.png",
+        "norms.png",
+        "shares.png",
+    }
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diagnosis_of_one_step_is_refused(recipe):
+    result = run("diagnose", recipe, "--steps", 1)
+    assert result.exit_code == 2
+    assert "greater than or equal to 2" in plain(result.output)

@@ -70,6 +70,13 @@ def test_a_weighting_without_a_source_is_found():
         table_row("nowhere", Nowhere)
 
 
+def test_the_table_of_gradient_methods_is_up_to_date():
+    text = gradient_table.DOCUMENT.read_text("utf-8")
+    assert gradient_table.MARKED.search(text)
+    stale = "Run `python tests/support/gradient_table.py`."
+    assert gradient_table.with_table(text) == text, stale
+
+
 def test_every_gradient_method_has_a_row():
     rows = gradient_table.gradient_table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == sorted(

@@ -42,10 +42,12 @@ def gradient_table() -> str:
 def table_row(name: str, method: GradientMethod) -> str:
     """One row: what it declares with its defaults, or stands in its docstring."""
     sentence, link = summary(name, type(method))
+    remembered = [f"`{key}`" for key in method.init_state(1)]
+    remembered += [f"`{key}` (of each element)" for key in method.memory]
     cells = (
         f"`{name}`",
         sentence,
-        ", ".join(f"`{key}`" for key in method.init_state(1)),
+        ", ".join(remembered),
         "yes" if method.cancels_scale else "",
         "yes" if method.never_conflicts else "",
         "in the method" if method.uses_preferences else "scale gradients",

@@ -170,7 +170,7 @@ class SpoiledHead(TrainerCallback):
 
 
 def finished_with_nonfinite_loss(
-    output_dir: str, strategy: str, rule: str, spoiled_rank: int
+    output_dir: str, strategy: str, rule: str, spoiled_rank: int, settings: Any = None
 ) -> dict[str, Any]:
     """Parameters and log of a run with a loss that is not finite at its third step."""
     spoiler = SpoiledHead(spoiled_rank, step=2)
@@ -183,6 +183,7 @@ def finished_with_nonfinite_loss(
         per_device_train_batch_size=4 // int(os.environ.get("WORLD_SIZE", "1")),
         callbacks=[spoiler],
         **settings_on_ranks(strategy),
+        **(settings or {}),
     )
     spoiler.trainer = trainer
     trainer.train()

@@ -9,15 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hf_mtl.gradients import GradientContext, GramianMethod, State
+from hf_mtl.gradients import (
+    GRADIENT_METHODS,
+    GradientContext,
+    GramianMethod,
+    SeveralBatchesMethod,
+    State,
+)
 
 __all__ = [
+    "NAMES",
     "NUM_TASKS",
     "VARIANTS",
     "Given",
     "Step",
     "first_weights",
     "gradient_settings",
+    "inner_products",
     "random_history",
     "run",
 ]
@@ -37,8 +45,19 @@ VARIANTS = [
     {"name": "pcd", "primary": 2, "tau": 0.5, "beta": 0.5},
     {"name": "cr_mogm", "method": {"name": "gradnorm", "alpha": 0.5}, "momentum": 0.5},
     {"name": "cr_mogm", "method": "pcgrad"},
+    {"name": "modo", "gamma": 0.5, "rho": 0.0},
+    {"name": "sdmgrad", "lam": 0.0, "learning_rate": 0.1},
+    {"name": "auto_lambda", "primary": [0, 2], "learning_rate": 0.05},
 ]
 """Entries that make methods take other paths than with their defaults."""
+
+
+NAMES = [
+    name
+    for name in GRADIENT_METHODS.names()
+    if not GRADIENT_METHODS.get(name).needs_whole_gradients
+]
+"""Methods of the registry for which inner products of gradients are enough."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,10 @@ class Step:
 
 
 def run(
-    method: GramianMethod, history: Sequence[Given], state: State | None = None, start: int = 0
+    method: GramianMethod | SeveralBatchesMethod,
+    history: Sequence[Given],
+    state: State | None = None,
+    start: int = 0,
 ) -> Iterator[Step]:
     """Steps of a run, in which preferences are put to use as the trainer does."""
     state = method.init_state(NUM_TASKS) if state is None else state
@@ -83,9 +105,23 @@ def run(
                 preferences=torch.ones_like(given.preferences),
             )
         context = GradientContext(index, given.losses, given.preferences, seed=3)
-        weights, after = method.weights(given.gramian, given.tasks, state, context)
+        told = inner_products(method, given.gradients)
+        weights, after = method.weights(told, given.tasks, state, context)
         yield Step(given, context, weights, state, after)
         state = after
+
+
+def inner_products(method: GramianMethod | SeveralBatchesMethod, gradients: Tensor) -> Tensor:
+    """What a method is told of gradients: ``[S, P] -> [S, S]``, or ``[K, S, K, S]``.
+
+    The latter where it needs several batches: each has noise, which is gone in their mean.
+    """
+    if not isinstance(method, SeveralBatchesMethod):
+        return gradients @ gradients.T
+    num = method.num_batches
+    noise = torch.cos(2 * torch.pi * torch.arange(num, dtype=torch.float64) / num) / 2
+    parts = gradients + noise[:, None, None] * gradients.roll(1, dims=1)
+    return torch.einsum("aip,bjp->aibj", parts, parts)
 
 
 def random_history(num_steps: int = 20, *, num_parameters: int = 6, seed: int = 0) -> list[Given]:
@@ -103,7 +139,7 @@ def random_history(num_steps: int = 20, *, num_parameters: int = 6, seed: int = 
     return history
 
 
-def first_weights(method: GramianMethod, gradients: Tensor) -> Tensor:
+def first_weights(method: GramianMethod | SeveralBatchesMethod, gradients: Tensor) -> Tensor:
     """Weights of a first step with these gradients: ``[S, P] -> [S]``."""
     ones = torch.ones(len(gradients), dtype=torch.float64)
     given = Given(gradients, torch.arange(len(gradients)), ones, ones)
@@ -116,4 +152,9 @@ def gradient_settings(name: str) -> dict[str, Any]:
     Args:
         name: Its name in the registry.
     """
-    return {"gradient_method": name, "tasks_per_step": "all"}
+    num_batches = GRADIENT_METHODS.get(name).num_batches
+    return {
+        "gradient_method": name,
+        "tasks_per_step": "all",
+        "gradient_accumulation_steps": num_batches,
+    }

@@ -9,6 +9,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, loggi
 
 from hf_mtl.training.checkpoints.run_state import RUN_STATE_FILE, RunState, has_run_state
 from hf_mtl.training.checkpoints.staging import step_folders
+from hf_mtl.training.checkpoints.tensor_files import GRADIENT_MEMORY_FILE
 
 __all__ = ["file_sizes", "missing_parts", "newest_whole", "tensor_names"]
 
@@ -27,6 +28,8 @@ _PARTS = (
 # `pytorch_model_fsdp.bin` and `optimizer.bin`.
 _STATE_SUFFIXES = (".pt", ".pth", ".bin")
 _NOT_STATE = frozenset({"training_args.bin"})
+# Safetensors that nobody edits, unlike those of the model.
+_TENSOR_FILES = frozenset({GRADIENT_MEMORY_FILE})
 
 
 def missing_parts(folder: Path) -> list[str]:
@@ -42,10 +45,12 @@ def missing_parts(folder: Path) -> list[str]:
         file = folder / name
         if not file.is_file():
             is_state = name.endswith(_STATE_SUFFIXES) and name not in _NOT_STATE
-            if is_state and name not in missing:
+            if (is_state or name in _TENSOR_FILES) and name not in missing:
                 missing.append(name)
         # Safetensors know their own size, and may be written anew by whoever edits a head.
-        elif file.stat().st_size < size and file.suffix != ".safetensors":
+        elif file.stat().st_size < size and (
+            file.suffix != ".safetensors" or name in _TENSOR_FILES
+        ):
             missing.append(f"{name} (cut off)")
     return missing
 

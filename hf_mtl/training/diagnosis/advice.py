@@ -53,7 +53,6 @@ def _on_conflicts(diagnosis: Diagnosis) -> list[str]:
 def _on_lengths(diagnosis: Diagnosis) -> list[str]:
     norms, shares = diagnosis.mean_norms, diagnosis.mean_shares
     longest, shortest = max(norms, key=norms.__getitem__), min(norms, key=norms.__getitem__)
-    largest = max(shares, key=shares.__getitem__)
     found = []
     if norms[shortest] == 0 or norms[longest] / norms[shortest] > _FAR_APART:
         times = "many" if norms[shortest] == 0 else f"{norms[longest] / norms[shortest]:.0f}"
@@ -62,6 +61,7 @@ def _on_lengths(diagnosis: Diagnosis) -> list[str]:
             f"Try a weighting that brings losses to one scale (`uncertainty`, `ema`), another "
             f"`weight` for {longest}, or `imtl_g`, which ignores lengths."
         )
+    largest = max(shares, key=shares.__getitem__, default="")
     if len(shares) > 1 and shares[largest] > _MOST:
         found.append(
             f"Share: {shares[largest]:.0%} of the update is that of {largest}. The other tasks "

@@ -97,8 +97,8 @@ class Diagnosis:
 
     @property
     def mean_shares(self) -> dict[str, float]:
-        """Mean share of each task in the direction."""
-        return {task: mean(series.values()) for task, series in self.shares.items()}
+        """Mean share of each task in the direction; none where that is no weighted mean."""
+        return {task: mean(series.values()) for task, series in self.shares.items() if series}
 
 
 def _series(lines: Iterable[Mapping[str, Any]], key: str) -> Series:

@@ -41,7 +41,10 @@ def report(diagnosis: Diagnosis, *, recipe: str, pictures: Mapping[str, str]) ->
         "",
         "| task | mean length of the gradient | mean share of the update |",
         "|---|---|---|",
-        *(f"| {task} | {norms[task]:.4g} | {shares[task]:.0%} |" for task in diagnosis.tasks),
+        *(
+            f"| {task} | {norms[task]:.4g} | {f'{shares[task]:.0%}' if shares else '-'} |"
+            for task in diagnosis.tasks
+        ),
         "",
     ]
     for title, name in pictures.items():

@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 
-from hf_mtl.training.engines.base import Engine, Joined
+from hf_mtl.training.engines.base import BufferedEngine, Engine, Joined
 from hf_mtl.training.engines.block import Block
 from hf_mtl.training.engines.grouped import ungroupable
 from hf_mtl.training.engines.merged import GroupedEngine, GroupedTwiceEngine
@@ -15,6 +15,7 @@ from hf_mtl.training.engines.whole import WholeBlocks
 
 __all__ = [
     "Block",
+    "BufferedEngine",
     "ENGINES",
     "Engine",
     "Joined",

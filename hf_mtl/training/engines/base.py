@@ -16,7 +16,7 @@ from hf_mtl.training.engines.task_gradients import TaskGradients
 from hf_mtl.training.ranks import Ranks
 from hf_mtl.training.step import Step
 
-__all__ = ["BufferedEngine", "Engine", "Joined", "Solve"]
+__all__ = ["BufferedEngine", "Combine", "Engine", "Joined", "Solve"]
 
 Solve = Callable[[Tensor], Tensor]
 """Gives coefficients ``[S]`` for a Gramian ``[S, S]``."""
@@ -39,6 +39,9 @@ class Exchange(Protocol):
     def joined(self, blocks: Sequence[Block]) -> Joined:
         """Gradients by task, averaged over the ranks."""
 
+    def average(self, blocks: Sequence[Block]) -> None:
+        """Replaces whole gradients by task by their averages over the ranks, on every rank."""
+
     def backward(self, total: Tensor) -> None:
         """A backward whose gradients the strategy exchanges itself."""
 
@@ -54,6 +57,9 @@ class Engine(ABC):
         scope: Parameters of which gradients are compared.
         ranks: The ranks of the run.
         model: The model; what its ``backbone`` has, tasks share.
+        num_parts: Parts of a step, to which its micro-batches are dealt, of which the gradients of
+            the tasks are compared. The row of a Gramian for a task and a part is ``part x S +
+            position``.
 
     Attributes:
         splits_layers: Whether layers have to form their gradients by task, which not all can.
@@ -71,12 +77,18 @@ class Engine(ABC):
     keeps_gradients: ClassVar[bool] = True
 
     def __init__(
-        self, exchange: Exchange, scope: Scope, ranks: Ranks, model: MultiTaskModel
+        self,
+        exchange: Exchange,
+        scope: Scope,
+        ranks: Ranks,
+        model: MultiTaskModel,
+        num_parts: int = 1,
     ) -> None:
         self._exchange = exchange
         self._scope = scope
         self._ranks = ranks
         self._model = model
+        self._num_parts = num_parts
         self._tasks: Sequence[str] = ()
 
     def around(self, forward: Mapping[str, Any]) -> AbstractContextManager[None]:
@@ -128,23 +140,47 @@ class Engine(ABC):
         Args:
             solve: Called once with the inner products of the gradients of the step, ``[S, S]``,
                 over all ranks, float64. It gives what each is multiplied by in their sum, ``[S]``;
-                1 leaves a task's share in the total as it is.
+                1 leaves a task's share in the total as it is. With parts, there are ``num_parts x
+                S`` of each.
         """
+
+    @property
+    def _num_gradients(self) -> int:
+        """Gradients that a step compares: of each task in each part."""
+        return self._num_parts * len(self._tasks)
 
     def _over_ranks(self, matrices: Sequence[Tensor]) -> Tensor:
         """Gramian of matrices of which every rank has a part."""
-        own = gramian_of(matrices, len(self._tasks))
+        own = gramian_of(matrices, self._num_gradients)
         return torch.tensor(self._ranks.sum(own.flatten().tolist()), dtype=own.dtype).view_as(own)
 
 
+Combine = Callable[[Sequence[Block]], None]
+"""Gives parameters their gradients, for whole gradients by task that it may change."""
+
+
 class BufferedEngine(Engine):
-    """Keeps the gradients of all tasks until they are combined: ``S x P`` numbers."""
+    """Keeps the gradients of all tasks until they are combined: ``S x P`` numbers a part."""
 
     def __init__(
-        self, exchange: Exchange, scope: Scope, ranks: Ranks, model: MultiTaskModel
+        self,
+        exchange: Exchange,
+        scope: Scope,
+        ranks: Ranks,
+        model: MultiTaskModel,
+        num_parts: int = 1,
     ) -> None:
-        super().__init__(exchange, scope, ranks, model)
+        super().__init__(exchange, scope, ranks, model, num_parts)
         self._gradients = TaskGradients([])
+        self._row_by_task: Mapping[str, int] = {}
+
+    @contextmanager
+    def around(self, forward: Mapping[str, Any]) -> Iterator[None]:
+        part = forward["micro_batch"] % self._num_parts
+        self._row_by_task = {
+            task: part * len(self._tasks) + position for position, task in enumerate(self._tasks)
+        }
+        yield
 
     @contextmanager
     def step(self, parameters: Mapping[str, nn.Parameter], tasks: Sequence[str]) -> Iterator[None]:
@@ -155,7 +191,7 @@ class BufferedEngine(Engine):
         ):
             self._gradients = TaskGradients(parameters.values())
         self._compared = {parameters[name] for name in self._scope.names(parameters)}
-        self._gradients.begin(len(tasks))
+        self._gradients.begin(self._num_gradients)
         yield
 
     def finish(self, solve: Solve) -> None:
@@ -167,3 +203,14 @@ class BufferedEngine(Engine):
         coefficients = solve(self._over_ranks(compared.matrices))
         for part in (compared, self._exchange.joined(outside)):
             part.set_gradients(coefficients)
+
+    def hand_over(self, combine: Combine) -> None:
+        """In place of ``finish``: where inner products of the gradients are not enough.
+
+        Args:
+            combine: Called once with the gradients of the step, averaged over the ranks; those of
+                parameters that no task has moved are left out.
+        """
+        blocks = [block.whole() for block in self._gradients.blocks()]
+        self._exchange.average(blocks)
+        combine(blocks)

@@ -29,6 +29,15 @@ class Block:
     gradients: Tensor
     rows: Tensor | None = None
 
+    def whole(self) -> "Block":
+        """The block with all elements, of which those in other rows are 0."""
+        if self.rows is None:
+            return self
+        own = self.gradients.view(len(self.gradients), len(self.rows), -1)
+        gradients = own.new_zeros(len(own), *self.parameter.shape)
+        gradients[:, self.rows] = own
+        return Block(self.parameter, gradients.flatten(1))
+
     def set_gradient(self, direction: Tensor) -> None:
         """Makes a direction the gradient of the parameter.
 

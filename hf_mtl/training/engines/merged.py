@@ -27,14 +27,14 @@ class MergedPass:
 
     Args:
         forward: The forward, on the host.
-        tasks: Tasks of the step.
+        row_by_task: Where gradients of each task of the step go.
     """
 
-    def __init__(self, forward: Mapping[str, Any], tasks: Sequence[str]) -> None:
+    def __init__(self, forward: Mapping[str, Any], row_by_task: Mapping[str, int]) -> None:
         groups = tasks_by_rows(forward)
         num = num_rows(forward)
         self._turns = list(zip_longest(*(own for _, own in groups)))
-        self._tasks = tasks
+        self._row_by_task = row_by_task
         segments = row_segments([rows for rows, _ in groups], num)
         self.groups = RowGroups(num, segments, [None] * (len(groups) + 1))
 
@@ -51,7 +51,7 @@ class MergedPass:
         for number, turn in enumerate(self._turns, start=1):
             present = [task for task in turn if task is not None]
             self.groups.tasks = [
-                *(None if task is None else self._tasks.index(task) for task in turn),
+                *(None if task is None else self._row_by_task[task] for task in turn),
                 None,
             ]
             total = torch.stack([losses[task] for task in present]).sum()
@@ -77,11 +77,12 @@ class GroupedEngine(BufferedEngine):
 
     @contextmanager
     def around(self, forward: Mapping[str, Any]) -> Iterator[None]:
-        self._pass = MergedPass(forward, self._tasks)
-        with grouped(
-            self._model.backbone, self._parameters, self._pass.groups, self._gradients
-        ) as self._grouping:
-            yield
+        with super().around(forward):
+            self._pass = MergedPass(forward, self._row_by_task)
+            with grouped(
+                self._model.backbone, self._parameters, self._pass.groups, self._gradients
+            ) as self._grouping:
+                yield
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
         self._pass.backward(losses, self._grouping)
@@ -113,7 +114,8 @@ class GroupedTwiceEngine(Engine):
 
     @contextmanager
     def around(self, forward: Mapping[str, Any]) -> Iterator[None]:
-        self._pass = MergedPass(forward, self._tasks)
+        rows = {task: row for row, task in enumerate(self._tasks)}
+        self._pass = MergedPass(forward, rows)
         layers = grouped(self._model.backbone, self._parameters, self._pass.groups, self._sink)
         self._grouping = self._until_applied.enter_context(layers)
         yield

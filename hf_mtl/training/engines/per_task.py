@@ -23,10 +23,10 @@ class PerTaskEngine(BufferedEngine):
         for task, loss in losses.items():
             left -= 1
             torch.autograd.backward(loss, retain_graph=left > 0)
-            position = self._tasks.index(task)
+            row = self._row_by_task[task]
             for parameter in self._gradients.parameters:
                 if parameter.grad is not None:
-                    self._gradients.add(parameter, position, parameter.grad)
+                    self._gradients.add(parameter, row, parameter.grad)
                     parameter.grad = None
 
 

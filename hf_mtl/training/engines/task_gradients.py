@@ -15,6 +15,8 @@ __all__ = ["TaskGradients"]
 class TaskGradients:
     """Gradients of the tasks of a step with respect to shared parameters.
 
+    Where a step has parts, a task on each of them counts as a task of its own here.
+
     Buffers are kept from step to step: memory that is new has to be cleared by the system first,
     which costs more than what is written to it.
 
@@ -61,8 +63,11 @@ class TaskGradients:
             right: ``[n, i]``.
         """
         target, is_fresh = self._target(parameter, task)
-        left, right = left.to(target.dtype), right.to(target.dtype)
-        if is_fresh:
+        if left.dtype != target.dtype:
+            # In the data type of mixed precision, as a plain backward multiplies them.
+            product = left.T @ right
+            target.copy_(product) if is_fresh else target.add_(product)
+        elif is_fresh:
             torch.mm(left.T, right, out=target)
         else:
             target.addmm_(left.T, right)

@@ -5,27 +5,23 @@ from typing import Any
 
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.ranks import Ranks
-from hf_mtl.training.strategies.base import Strategy
+from hf_mtl.training.strategies.base import Strategy, check_whole_gradients
 from hf_mtl.training.strategies.data_parallel import DataParallel
 from hf_mtl.training.strategies.sharded import FullySharded
 from hf_mtl.training.strategies.zero import Zero
 
-__all__ = ["Strategy", "runnable_engines", "strategy_of"]
+__all__ = ["Strategy", "check_whole_gradients", "strategy_class", "strategy_of"]
 
-_ENGINES = {
-    "one process": Strategy.engines,
-    "DDP": DataParallel.engines,
-    "FSDP2": FullySharded.engines,
-}
+_STRATEGIES = {"one process": Strategy, "DDP": DataParallel, "FSDP2": FullySharded}
 
 
-def runnable_engines(strategy: str) -> tuple[str, ...]:
-    """Engines for gradients by task that run under a strategy.
+def strategy_class(name: str) -> type[Strategy]:
+    """Class of a strategy.
 
     Args:
-        strategy: Its name, as a plan tells it.
+        name: Its name, as a plan tells it.
     """
-    return _ENGINES.get(strategy, Zero.engines)
+    return _STRATEGIES.get(name, Zero)
 
 
 def strategy_of(accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> Strategy:

@@ -14,9 +14,10 @@ from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.checkpoints.run_state import REPLICATED
 from hf_mtl.training.engines import Block, Joined, WholeBlocks
+from hf_mtl.training.gradient_balance import gradient_method_of
 from hf_mtl.training.ranks import Ranks
 
-__all__ = ["Strategy"]
+__all__ = ["Strategy", "check_whole_gradients"]
 
 
 class Strategy:
@@ -47,10 +48,13 @@ class Strategy:
         "representation",
     )
     """Engines for gradients by task that run under it."""
+    has_whole_gradients = True
+    """Whether every rank can have the whole gradients of the shared parameters."""
 
     def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
         self.accelerator = accelerator
         self.ranks = ranks
+        check_whole_gradients(args, type(self))
         self.check(args)
 
     def check(self, args: MultiTaskTrainingArguments) -> None:
@@ -106,6 +110,13 @@ class Strategy:
         """
         return WholeBlocks(blocks)
 
+    def average(self, blocks: Sequence[Block]) -> None:
+        """Replaces whole gradients by task by their averages over the ranks; called by all of them.
+
+        Args:
+            blocks: Those of this rank, for the same parameters on every rank.
+        """
+
     def backward(self, total: Tensor) -> None:
         """A backward of a step with one forward, whose gradients are exchanged as always.
 
@@ -136,3 +147,20 @@ class Strategy:
             model: The model.
             tasks: Tasks of the step, in the same order on every rank.
         """
+
+
+def check_whole_gradients(args: MultiTaskTrainingArguments, strategy: type[Strategy]) -> None:
+    """Raises ``ValueError`` if a gradient method needs whole gradients that a strategy has not.
+
+    Args:
+        args: The training arguments.
+        strategy: The strategy.
+    """
+    if args.gradient_method is None or strategy.has_whole_gradients:
+        return
+    if gradient_method_of(args.gradient_method).needs_whole_gradients:
+        raise ValueError(
+            f"`gradient_method` must need only inner products of gradients where parameters are "
+            f"split over the ranks (FSDP2, ZeRO), but got {args.gradient_method!r}, which needs "
+            f"whole gradients. Choose one such as 'upgrad', or train under DDP."
+        )

@@ -84,6 +84,11 @@ class DataParallel(Strategy):
     def joined(self, blocks: Sequence[Block]) -> Joined:
         return ScatteredBlocks(with_same_rows(blocks), self.ranks.world_size)
 
+    def average(self, blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            dist.all_reduce(block.gradients)
+            block.gradients.div_(self.ranks.world_size)
+
     def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
         by_dtype: dict[torch.dtype, list[Tensor]] = {}
         for task in tasks:

@@ -26,6 +26,7 @@ class Zero(Strategy):
     """DeepSpeed ZeRO, stages 1, 2 and 3."""
 
     layout = "deepspeed"
+    has_whole_gradients = False
     needs_same_ranks = True
     engines = ("representation",)
 

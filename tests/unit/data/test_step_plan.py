@@ -151,6 +151,30 @@ def test_a_draw_is_dealt_out_as_evenly_as_can_be():
     ]
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_micro_batch_has_the_same_rows_on_any_number_of_ranks_where_asked_to(is_stream):
+    def micro_batches(world_size):
+        ranks = [
+            StepPlan(
+                {"a": SourceSize(10, 8, is_stream=is_stream)},
+                tasks_per_step="all",
+                accumulation=3,
+                world_size=world_size,
+                rank=rank,
+                keeps_micro_batches=True,
+            )
+            for rank in range(world_size)
+        ]
+        return [
+            sorted(row for batch in parts for d in batch if not d.is_filler for row in d.rows)
+            for parts in zip(*ranks, strict=True)
+        ]
+
+    whole = micro_batches(1)
+    assert list(map(len, whole)) == [3, 3, 2, *((3, 3, 2) if is_stream else (1, 1, 0))]
+    assert micro_batches(2) == micro_batches(4) == whole
+
+
 def test_a_slot_without_rows_has_no_draw():
     plan = StepPlan({"a": SourceSize(1, 4)}, tasks_per_step="all", accumulation=3)
     assert shapes(plan) == [[("a", 1)], [], []]

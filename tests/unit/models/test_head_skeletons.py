@@ -85,3 +85,13 @@ def test_skeletons_go_with_their_backbone(tiny_bert_config):
     del backbone
     gc.collect()
     assert len(address._SKELETONS) == 0
+
+
+@pytest.mark.parametrize("auto_model", AUTO_MODELS)
+def test_adapters_that_were_put_into_the_backbone_are_not_bypassed(bert, auto_model):
+    """Their names are in no model of the family; a pooler that is not used still is bypassed."""
+    for layer in bert.encoder.layer:
+        layer.attention.self.query.add_module("lora_A", torch.nn.Linear(16, 2, bias=False))
+    _, bypassed = genuine_head(auto_model, bert, 3)
+    pooler = {"pooler.dense.weight", "pooler.dense.bias"}
+    assert bypassed == (pooler if "Token" in auto_model else set())

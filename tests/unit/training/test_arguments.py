@@ -100,6 +100,11 @@ def test_rows_that_are_shuffled_together_are_at_least_one(tmp_path):
             ValueError,
             "`gradient_update_every` must be a positive whole number, but got 0",
         ),
+        (
+            {"gradient_method": "mgda", "torch_empty_cache_steps": 5},
+            ValueError,
+            "`torch_empty_cache_steps` must be left out",
+        ),
         ({"gradient_method": "mgda", "optim": "lomo"}, ValueError, "steps after the backward"),
         (
             {"gradient_method": "nash_mtl", "weighting": "dwa"},

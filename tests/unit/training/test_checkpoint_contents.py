@@ -103,6 +103,18 @@ def test_a_file_cut_off_is_named(make):
     assert missing_parts(folder) == ["optimizer.pt (cut off)"]
 
 
+def test_what_a_gradient_method_remembers_must_be_there_and_whole(make):
+    folder = make()
+    file = folder / "gradient_memory.safetensors"
+    save_file({"average/a": torch.zeros(3)}, file)
+    RunState(mixture={}, files=file_sizes(folder)).write(folder)
+    assert missing_parts(folder) == []
+    file.write_bytes(file.read_bytes()[:-4])
+    assert missing_parts(folder) == ["gradient_memory.safetensors (cut off)"]
+    file.unlink()
+    assert missing_parts(folder) == ["gradient_memory.safetensors"]
+
+
 def test_the_newest_whole_checkpoint_is_found_and_others_are_named(make, tmp_path, caplog):
     make(step=2)
     whole = make(step=9)

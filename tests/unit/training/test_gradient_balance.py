@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+from hf_mtl.gradients import SeveralBatchesMethod
 from hf_mtl.training.gradient_balance import GradientBalance
 
 TASKS = ["a", "b", "c"]
@@ -37,6 +38,27 @@ def test_preferences_are_taken_out_of_gradients_that_a_method_scales_itself():
     weights = begun().weights(gramian, {"a": 1.0, "c": 1.0}, preferences, 0)
     # Progress is the coefficient of the unit gradient: weight times preference.
     assert weights["a"] * 2 / weights["c"] == pytest.approx(2)
+
+
+def test_a_method_is_told_of_gradients_on_parts_as_estimates_of_those_of_the_step():
+    """Parts of a step add up to it: with two, what each estimates is twice as long."""
+    told = []
+
+    class Told(SeveralBatchesMethod):
+        num_batches = 2
+
+        def weights(self, products, tasks, state, context):
+            told.append(products)
+            return torch.tensor([1.5, 0.5]).double(), state
+
+    balance = begun()
+    balance.method = Told()
+    parts = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[3.0, 1.0], [1.0, 2.0]]]).double()
+    rows = parts.view(4, 2)
+    preferences = dict.fromkeys(TASKS, 1.0)
+    weights = balance.weights(rows @ rows.T, {"a": 1.0, "c": 1.0}, preferences, 0)
+    torch.testing.assert_close(told[0], 4 * torch.einsum("aip,bjp->aibj", parts, parts))
+    assert weights == {"a": 1.5, "c": 0.5}
 
 
 def test_a_step_with_one_task_has_nothing_to_compare():

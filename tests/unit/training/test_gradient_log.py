@@ -10,7 +10,9 @@ from hf_mtl.training.gradient_log import GradientLog, cosines_of
 def test_lengths_cosines_and_conflicts():
     log = GradientLog()
     # (3, 0), (-2, 2), and one that vanishes
-    log.add_step(["a", "b", "c"], torch.tensor([[9.0, -6, 0], [-6, 8, 0], [0, 0, 0]]).double(), [1, 1, 1])
+    log.add_step(
+        ["a", "b", "c"], torch.tensor([[9.0, -6, 0], [-6, 8, 0], [0, 0, 0]]).double(), [1, 1, 1]
+    )
     assert log.pop() == pytest.approx(
         {
             "gradient_norm/a": 3.0,

@@ -112,6 +112,15 @@ def test_a_gradient_method_costs_passes_and_memory(plan_of, settings, engine, fo
     assert cost.extra_bytes == (0 if engine == "grouped_twice" else by_task)
 
 
+def test_a_method_that_compares_batches_keeps_gradients_of_each(plan_of):
+    costs = [
+        plan_of(tasks_per_step="all", gradient_method=name, gradient_accumulation_steps=3)
+        for name in ("mgda", "sdmgrad")
+    ]
+    one, three = (cost.gradient_method.extra_bytes for cost in costs)
+    assert three == 3 * one > 0
+
+
 def test_without_a_gradient_method_nothing_is_kept_by_task(plan_of):
     plan = plan_of(tasks_per_step="all")
     assert plan.gradient_method is None

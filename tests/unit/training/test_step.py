@@ -37,6 +37,15 @@ def test_labelled_elements_are_counted_over_all_micro_batches():
     assert tasks(step) == [["a"], ["b"], ["a"]]
 
 
+def test_a_forward_knows_the_micro_batch_that_it_is_of():
+    first = {"forwards": [forward(a=[0]), forward(a=[-100])]}
+    second = {"forwards": [forward(a=[1]), forward(b=[1])]}
+    step = plan_step([first, second], {"a": 1.0, "b": 1.0}, ALONE)
+    assert [each["micro_batch"] for each in step.forwards] == [0, 1, 1]
+    left = step.without(["b"], {"a": 1.0, "b": 1.0})
+    assert [each["micro_batch"] for each in left.forwards] == [0, 1]
+
+
 def test_tasks_of_a_step_share_the_total_by_their_weights():
     weights = {"a": 0.5, "b": 1.5, "c": 1.0}
     step = plan_step([{"forwards": [forward(a=[0], b=[1])]}], weights, ALONE)

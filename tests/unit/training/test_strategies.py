@@ -96,6 +96,16 @@ def test_skipping_is_refused_under_deepspeed(tmp_path):
         strategy_of(accelerator(deepspeed_plugin=zero()), args, TWO)
 
 
+@pytest.mark.parametrize("plugins", [{"fsdp_plugin": fsdp()}, {"deepspeed_plugin": zero()}])
+def test_a_method_that_needs_whole_gradients_is_refused_where_parameters_are_split(
+    tmp_path, plugins
+):
+    args = arguments(tmp_path, gradient_method="moco")
+    assert isinstance(strategy_of(accelerator(), args, TWO), DataParallel)
+    with pytest.raises(ValueError, match=r"must need only inner products .* but got 'moco'.*DDP"):
+        strategy_of(accelerator(**plugins), args, TWO)
+
+
 def test_every_head_has_groups_of_its_own():
     model = MultiTaskModel.from_backbone(BertModel(toy_runs.tiny_bert_config()), toy_runs.SUITE)
     model.set_labels({"topic": ["a"], "parts": ["b"], "kind": ["c"]})

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from hf_mtl.training.engines.block import gramian_of
+from hf_mtl.training.engines.block import Block, gramian_of
 from hf_mtl.training.engines.task_gradients import TaskGradients
 from hf_mtl.training.engines.whole import WholeBlocks
 
@@ -58,6 +58,15 @@ def test_an_embedding_keeps_only_the_rows_that_occur():
     WholeBlocks([block]).set_gradients(torch.tensor([1.0, 10.0], dtype=torch.float64))
     assert table.grad[[3, 7, 900]].tolist() == [[2, 10], [5, 0], [0, 20]]
     assert table.grad.abs().sum() == 2 + 10 + 5 + 20
+
+
+def test_a_whole_block_has_zeros_in_the_rows_that_do_not_occur():
+    table = parameter(4, 2)
+    rows = Block(table, torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]]), torch.tensor([0, 2]))
+    whole = rows.whole()
+    assert whole.rows is None
+    assert whole.gradients.tolist() == [[1, 2, 0, 0, 3, 4, 0, 0], [5, 6, 0, 0, 7, 8, 0, 0]]
+    assert whole.whole() is whole
 
 
 def test_rows_of_an_embedding_that_is_also_used_whole_are_added_to_it():
