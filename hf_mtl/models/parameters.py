@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose the parameters of a model are, and how many they are, whoever holds them."""
 
+from typing import TYPE_CHECKING, cast
+
 from torch import nn
 
-__all__ = ["num_parameters", "task_of"]
+if TYPE_CHECKING:
+    from hf_mtl.models.heads import HeadModule
+
+__all__ = ["num_parameters", "partly_used_parameters", "task_of"]
 
 
 def num_parameters(model: nn.Module, *, trainable: bool = False) -> int:
@@ -20,6 +25,23 @@ def num_parameters(model: nn.Module, *, trainable: bool = False) -> int:
         for parameter in model.parameters()
         if parameter.requires_grad or not trainable
     )
+
+
+def partly_used_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Trained parameters of a backbone that the logits of some heads do not depend on, by name.
+
+    Such as a pooler, which is of no use to tasks on words.
+
+    Args:
+        model: The multi-task model.
+    """
+    heads = cast("nn.ModuleDict", model.heads)
+    bypassed = {name for head in heads.values() for name in cast("HeadModule", head).bypassed}
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and name.removeprefix("backbone.") in bypassed
+    }
 
 
 def task_of(name: str) -> str | None:

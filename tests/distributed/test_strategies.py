@@ -160,3 +160,13 @@ def test_per_task_losses_are_right_in_bf16(tmp_path):
     for in_bf16, in_float32 in zip(half, full, strict=True):
         losses = {key: value for key, value in in_float32.items() if key.startswith("loss/")}
         assert {key: in_bf16[key] for key in losses} == pytest.approx(losses, rel=2e-2)
+
+
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
+def test_a_part_of_the_backbone_may_be_unused_in_a_forward_or_a_step(tmp_path, strategy):
+    """A pooler that tasks on whole texts need, and tasks on words do not."""
+    check = strategy_checks.trained_with_and_without_pooler
+    (one,) = run_ranks(check, 1, str(tmp_path / "one"), strategy)
+    two, _ = run_ranks(check, 2, str(tmp_path / "two"), strategy)
+    for name, parameters in one.items():
+        assert_same_parameters(two[name], parameters, rtol=1e-9, atol=1e-12)

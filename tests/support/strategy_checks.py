@@ -21,6 +21,7 @@ __all__ = [
     "same_parameters_from_other_seeds",
     "trained_heads_only",
     "trained_on",
+    "trained_with_and_without_pooler",
 ]
 
 
@@ -189,3 +190,25 @@ def finished_with_nonfinite_loss(
     trainer.train()
     skipped = [line.get("nonfinite/valence") for line in trainer.state.log_history]
     return {"parameters": parameters(trainer), "skipped": [each for each in skipped if each]}
+
+
+def trained_with_and_without_pooler(output_dir: str, strategy: str) -> dict[str, Any]:
+    """Parameters of runs in which a task on whole texts and one on words take turns."""
+    tasks = {"topic": "topic", "parts": "names"}
+    data = toy_runs.toy_datasets()
+    found = {}
+    for draws in (1, "all"):
+        trainer = toy_runs.toy_trainer(
+            f"{output_dir}/{draws}",
+            suite=toy_runs.SUITE.subset(list(tasks)),
+            data={source: data[source] for source in tasks.values()},
+            dtype=torch.float64,
+            tasks_per_step=draws,
+            max_steps=8,
+            adam_epsilon=1e-3,
+            per_device_train_batch_size=4 // int(os.environ.get("WORLD_SIZE", "1")),
+            **settings_on_ranks(strategy),
+        )
+        trainer.train()
+        found[str(draws)] = parameters(trainer)
+    return found

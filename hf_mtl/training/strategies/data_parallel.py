@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data parallelism: the whole model on every rank, gradients averaged over the ranks.
 
-DistributedDataParallel wants a gradient for each of its parameters in each step, and sends them
-all. Most heads have none in most steps. So it is told to leave the heads alone; those that are
-present in a step are averaged here once their gradients are there, and the others have no gradient
-at all. No unused parameter has to be searched for.
+DistributedDataParallel wants a gradient for each of its parameters in the last forward of each
+step, and sends them all. Most heads have none in most steps, and what only some heads use of the
+backbone, such as its pooler, has none in some. So it is told to leave these alone; those that are
+used in a step are averaged here once their gradients are there, and the others have no gradient at
+all. No unused parameter has to be searched for.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.models.parameters import task_of
+from hf_mtl.models.parameters import partly_used_parameters, task_of
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engines import Block, Joined, ScatteredBlocks, with_same_rows
 from hf_mtl.training.strategies.base import Strategy
@@ -46,7 +47,7 @@ class HeadsOnly(nn.Module):
 
 @final
 class DataParallel(Strategy):
-    """DistributedDataParallel for the backbone, messages of our own for the heads of a step."""
+    """DistributedDataParallel for what all tasks use, messages of our own for the rest."""
 
     engines = ("grouped", "streaming", "retained", "representation")
     _defers = True
@@ -60,16 +61,20 @@ class DataParallel(Strategy):
         # A static graph is learned from a first forward that exchanges gradients; then all do.
         # Gradients that are averages already stay so when they are averaged again.
         self._defers = not args.ddp_static_graph
+        self._partly_used: dict[str, nn.Parameter] = {}
 
     def wrapped(self, model: nn.Module) -> nn.Module:
         if not isinstance(model, MultiTaskModel):
             return model  # wrapped by an earlier training
         self._share_heads(model)
+        self._partly_used = partly_used_parameters(model)
+        for parameter in self._partly_used.values():
+            self.ranks.copy_from_first(parameter.data)
         tensors = (*model.named_parameters(), *model.named_buffers())
-        heads = [name for name, _ in tensors if task_of(name)]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, heads)
-        trained = [name for name, each in model.named_parameters() if each.requires_grad]
-        if all(task_of(name) for name in trained):
+        left = {name for name, _ in tensors if task_of(name)} | self._partly_used.keys()
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, left)
+        trained = {name for name, each in model.named_parameters() if each.requires_grad}
+        if trained <= left:
             return HeadsOnly(self.accelerator.prepare_model(model, evaluation_mode=True))
         return model
 
@@ -91,10 +96,11 @@ class DataParallel(Strategy):
 
     def after_step(self, model: MultiTaskModel, tasks: Iterable[str]) -> None:
         by_dtype: dict[torch.dtype, list[Tensor]] = {}
-        for task in tasks:
-            for parameter in model.heads[task].parameters():
-                if parameter.grad is not None:
-                    by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+        # Gradients by task are averages already, and stay so when they are averaged again.
+        owned = (parameter for task in tasks for parameter in model.heads[task].parameters())
+        for parameter in (*owned, *self._partly_used.values()):
+            if parameter.grad is not None:
+                by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
         for gradients in by_dtype.values():
             _average(gradients, self.ranks.world_size)
 
