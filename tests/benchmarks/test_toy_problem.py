@@ -72,6 +72,7 @@ def test_every_method_moves_from_every_start(toy_problem):
         assert (visited[-1] != starts).any(dim=-1).all(), name
 
 
+@pytest.mark.slow
 def test_a_quick_run_prints_a_table_and_draws_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     figure = tmp_path / "toy.png"

@@ -100,6 +100,7 @@ def test_one_seed_says_nothing(two_digits):
     assert two_digits.compared([0.9], [0.1])[2] == "one seed says nothing"
 
 
+@pytest.mark.slow
 def test_a_quick_run_prints_a_table_and_writes_it_down(tmp_path):
     results = tmp_path / "results.json"
     run = subprocess.run(

@@ -68,9 +68,16 @@ def cells_of(strategy):
     return runs
 
 
-@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
 def test_two_ranks_equal_one_with_every_engine(tmp_path, strategy):
     assert_two_equal_one(tmp_path, strategy, cells_of(strategy))
+
+
+def test_two_ranks_equal_one(tmp_path):
+    """The cells that no plain step resembles."""
+    cells = {name: CELLS[name] for name in ("streaming", "grouped-merged", "every-third")}
+    assert_two_equal_one(tmp_path, "ddp", cells)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 import torch
 from datasets import load_dataset
 from gradient_runs import EXACT, assert_same_parameters, trained
+from slow_cells import some_fast
 from toy_runs import history
 
 from hf_mtl import (
@@ -76,7 +77,7 @@ def task_gradients(trainer):
     return tasks, torch.stack([rows[task] for task in tasks]), losses
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", some_fast(ENGINES, {"streaming", "grouped-merged"}))
 def test_the_mean_of_the_gradients_is_plain_training(toy_trainer, engine):
     plain = trained(toy_trainer, "plain")
     found = trained(toy_trainer, "found", gradient_method="mean", **ENGINES[engine])
@@ -86,7 +87,9 @@ def test_the_mean_of_the_gradients_is_plain_training(toy_trainer, engine):
         assert common == pytest.approx(wanted, rel=1e-6)
 
 
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "streaming"])
+@pytest.mark.parametrize(
+    "engine", some_fast(list(ENGINES)[1:], {"retained-merged", "grouped-accumulated"})
+)
 def test_every_engine_has_the_same_gradients(toy_trainer, engine):
     expected = trained(toy_trainer, "expected", gradient_method="pcgrad", **ENGINES["streaming"])
     found = trained(toy_trainer, "found", gradient_method="pcgrad", **ENGINES[engine])

@@ -6,24 +6,19 @@ from collections.abc import Sequence
 import pytest
 import torch
 from gradient_sums import GradientSums, assert_same_gradients
+from slow_cells import some_fast
 from tiny_backbones import CONFIGS, backbone_of, batch_for
 from torch import Tensor, nn
 
 from hf_mtl.training.engines.grouped import RowGroups, grouped, ungroupable
 
-FAST = {"bert", "gpt2", "vit"}
+FAST = {"bert", "gpt2"}
 # Task 0 has rows in two places, task 1 a single row.
 SEGMENTS = [(0, 0, 3), (1, 3, 4), (2, 4, 6), (0, 6, 7)]
 TASKS = range(3)
 NUM_ROWS = 7
 
-over_families = pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(family, marks=() if family in FAST else pytest.mark.slow, id=family)
-        for family in CONFIGS
-    ],
-)
+over_families = pytest.mark.parametrize("family", some_fast(CONFIGS, FAST))
 
 Batch = dict[str, Tensor]
 
