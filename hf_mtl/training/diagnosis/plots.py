@@ -13,6 +13,8 @@ from hf_mtl.training.diagnosis.measures import Diagnosis
 __all__ = ["draw"]
 
 _MOST_COLUMNS = 50
+# Cosines below are noise, and are to look so.
+_LEAST_SCALE = 0.2
 
 
 def draw(diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
@@ -54,9 +56,9 @@ def _cosines(axes: Any, diagnosis: Diagnosis) -> None:
         [[_mean_of(diagnosis.cosines[pair], column) for column in columns] for pair in pairs]
     )
     extent = (steps[0] - 0.5, steps[-1] + 0.5, len(pairs) - 0.5, -0.5)
-    image = axes.imshow(
-        table, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", extent=extent, interpolation="nearest"
-    )
+    # Unlike tasks stay near 0, where a scale to 1 would show nothing.
+    most = max(_LEAST_SCALE, float(np.nanmax(np.abs(table))))
+    image = axes.imshow(table, cmap="RdBu", vmin=-most, vmax=most, aspect="auto", extent=extent)
     axes.set_yticks(range(len(pairs)), [f"{first}, {second}" for first, second in pairs])
     axes.figure.colorbar(image, ax=axes, label="cosine")
 
