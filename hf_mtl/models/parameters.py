@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
+from hf_mtl.models.backbone import pooler_parameters
+
 if TYPE_CHECKING:
     from hf_mtl.models.heads import HeadModule
+    from hf_mtl.models.modeling import MultiTaskModel
 
-__all__ = ["num_parameters", "partly_used_parameters", "task_of"]
+__all__ = ["num_parameters", "partly_used_parameters", "task_of", "tasks_with_pooler"]
 
 
 def num_parameters(model: nn.Module, *, trainable: bool = False) -> int:
@@ -52,3 +55,17 @@ def task_of(name: str) -> str | None:
     """
     parts = name.split(".", maxsplit=2)
     return parts[1] if parts[0] == "heads" and len(parts) == 3 else None
+
+
+def tasks_with_pooler(model: "MultiTaskModel") -> list[str]:
+    """Tasks whose logits depend on the pooler of the backbone's own family, if it has one.
+
+    Args:
+        model: The multi-task model.
+    """
+    pooler = pooler_parameters(model.backbone)
+    return [
+        task
+        for task, head in model.heads.items()
+        if not pooler <= cast("HeadModule", head).bypassed
+    ]

@@ -39,10 +39,11 @@ def chosen_engine(
     Raises:
         ValueError: If the engine that is named does not run here, or there is nothing to compare.
     """
-    engine = ENGINES[engine_name(args, model, strategy.engines)]
+    name = engine_name(args, model, strategy.engines)
+    strategy.check_engine(name, model)
     assert args.gradient_method is not None
     num_parts = gradient_method_of(args.gradient_method).num_batches
-    return engine(strategy, Scope(args.gradient_scope), ranks, model, num_parts)
+    return ENGINES[name](strategy, Scope(args.gradient_scope), ranks, model, num_parts)
 
 
 def _runs_as_written(args: MultiTaskTrainingArguments) -> bool:

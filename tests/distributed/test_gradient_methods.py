@@ -5,11 +5,15 @@ Some labels are missing, so that a task can be on one rank alone, or absent from
 the ranks' own Gramians would not do: what is compared are the gradients of the whole step.
 """
 
+from dataclasses import replace
+
 import pytest
 import strategy_runs
-from ranks import run_ranks
+import toy_runs
+from ranks import RankError, run_ranks
 from toy_gradient_methods import NAMES, gradient_settings
 
+from hf_mtl import TaskSuite
 from hf_mtl.gradients import GRADIENT_METHODS
 
 pytestmark = pytest.mark.distributed
@@ -125,5 +129,30 @@ def test_two_ranks_equal_one_where_whole_gradients_are_needed(tmp_path):
 @pytest.mark.deepspeed
 @pytest.mark.parametrize("strategy", ["zero2", "zero3"])
 def test_two_ranks_equal_one_by_representations_where_parameters_are_split(tmp_path, strategy):
-    cells = {"representation": CELLS["representation"]}
+    # ZeRO-3 cannot go through a pooler twice.
+    heads = {} if strategy == "zero2" else {"suite": without_pooler()}
+    cells = {"representation": CELLS["representation"] | heads}
     assert_two_equal_one(tmp_path, strategy, cells, dtype="float32")
+
+
+def without_pooler():
+    pooled = {"name": "pooled", "pooling": "mean", "dropout": 0.0}
+    return TaskSuite(
+        {
+            name: spec if name == "parts" else replace(spec, head=pooled)
+            for name, spec in toy_runs.SUITE.items()
+        }
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.deepspeed
+def test_a_pooler_that_is_split_is_refused(tmp_path):
+    with pytest.raises(RankError, match="read the pooler of BertModel"):
+        run_ranks(
+            strategy_runs.trained,
+            2,
+            str(tmp_path),
+            "zero3",
+            **settings(2, **CELLS["representation"], dtype="float32"),
+        )

@@ -81,20 +81,35 @@ class RepresentationEngine(Engine):
             gradients: Of each output of the backbone for each task; ``None``: it is not used.
         """
         num = len(self._tasks)
-        outputs = list(self._outputs.values())
-        by_output = [gradients[i * num : (i + 1) * num] for i in range(len(outputs))]
-        hidden = outputs[0]
+        by_output = [gradients[i * num : (i + 1) * num] for i in range(len(self._outputs))]
+        first, hidden = next(iter(self._outputs.items()))
         compared = torch.zeros(num, hidden.numel(), dtype=hidden.dtype, device=hidden.device)
-        for output, by_task in zip(outputs, by_output, strict=True):
+        for name, by_task in zip(self._outputs, by_output, strict=True):
             for index, gradient in enumerate(by_task):
                 if gradient is not None:
-                    compared[index] += _at_hidden(output, hidden, gradient).flatten()
+                    at_hidden = gradient if name == first else self._at_hidden(name, gradient)
+                    compared[index] += at_hidden.flatten()
         # Losses have the number of ranks as a factor, which averaging takes away.
         coefficients = self._solve(self._over_ranks([compared / self._ranks.world_size]))
         return [
             _sum(output, by_task, coefficients)
-            for output, by_task in zip(outputs, by_output, strict=True)
+            for output, by_task in zip(self._outputs.values(), by_output, strict=True)
         ]
+
+    def _at_hidden(self, name: str, gradient: Tensor) -> Tensor:
+        """Gradient with respect to the last hidden states, of which an output is made."""
+        output, hidden = self._outputs[name], next(iter(self._outputs.values()))
+        found: Tensor | None
+        (found,) = torch.autograd.grad(
+            output, hidden, gradient, retain_graph=True, allow_unused=True
+        )
+        if found is None:
+            raise ValueError(
+                f"Gradients at the output of the backbone must be those of its last hidden states, "
+                f"but `{name}` of {type(self._model.backbone).__name__} is not made of them. "
+                f"Choose `gradient_engine='streaming'`."
+            )
+        return found
 
 
 class _Joint(torch.autograd.Function):
@@ -113,16 +128,6 @@ class _Joint(torch.autograd.Function):
 
 def _has_gradient(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
-
-
-def _at_hidden(output: Tensor, hidden: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient with respect to the last hidden states; what is pooled is made of them."""
-    if output is hidden:
-        return gradient
-    (found,) = torch.autograd.grad(
-        output, hidden, gradient, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return found
 
 
 def _sum(output: Tensor, by_task: Sequence[Tensor | None], coefficients: Tensor) -> Tensor:

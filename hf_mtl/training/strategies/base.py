@@ -73,6 +73,14 @@ class Strategy:
             if not parameter.is_meta and not isinstance(parameter, DTensor):
                 self.ranks.copy_from_first(parameter.data)
 
+    def check_engine(self, engine: str, model: MultiTaskModel) -> None:
+        """Raises ``ValueError`` for a model whose gradients by task an engine cannot obtain here.
+
+        Args:
+            engine: Name of one of the engines that run under it.
+            model: The model.
+        """
+
     def place(self, model: nn.Module, device: torch.device) -> None:
         """Moves a model that is evaluated before it is trained to where its inputs will be.
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.parameters import tasks_with_pooler
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.strategies.base import Strategy
 
@@ -34,6 +35,7 @@ class Zero(Strategy):
         self._present: frozenset[str] = frozenset()
         config = self.accelerator.state.deepspeed_plugin.deepspeed_config
         zero = config.get("zero_optimization", {})
+        self._splits_parameters = zero.get("stage") == 3
         if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
             raise ValueError(
                 "`stage3_gather_16bit_weights_on_model_save` must be true in the DeepSpeed config, "
@@ -54,6 +56,18 @@ class Zero(Strategy):
             raise ValueError(
                 f"`on_nonfinite` must be 'stop' under DeepSpeed, whose gradients cannot be taken "
                 f"back, but got {args.on_nonfinite!r}. Use DDP or FSDP2, or leave it out."
+            )
+
+    def check_engine(self, engine: str, model: MultiTaskModel) -> None:
+        # It would be gone through twice: by task, and in the backward that goes on. ZeRO-3 gathers
+        # its parameters for the first of them only.
+        tasks = tasks_with_pooler(model) if self._splits_parameters else []
+        if tasks:
+            raise ValueError(
+                f"`gradient_method` must go with heads that read the last hidden states under "
+                f"ZeRO-3, but those of {tasks} read the pooler of {type(model.backbone).__name__}. "
+                f"Give them heads such as {{'name': 'pooled', 'pooling': 'mean'}}, or use ZeRO-2, "
+                f"FSDP2 or DDP."
             )
 
     def place(self, model: nn.Module, device: torch.device) -> None:
