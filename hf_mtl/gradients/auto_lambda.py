@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl._adam import adam_state, adam_step
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_positive, is_position
 from hf_mtl.gradients.base import GRADIENT_METHODS, State
 from hf_mtl.gradients.cross_batch import CrossBatchMethod
 
@@ -25,7 +25,7 @@ class AutoLambda(CrossBatchMethod):
     A step along a task's gradient on one batch lowers or raises the losses of the primary tasks on
     the other; the task's weight rises or falls accordingly. Weights move slowly, and all of them
     rise where tasks help each other. Choose it to find out which tasks to keep beside a primary
-    one.
+    one. A step in which one task alone has a gradient is a plain one, whatever its weight.
 
     Args:
         primary: Positions in the suite of the primary tasks, from 0. ``None``: all tasks. A step
@@ -67,12 +67,19 @@ class AutoLambda(CrossBatchMethod):
         check_positive("initial", self.initial)
         if self.primary is None:
             return
-        if not self.primary or not all(isinstance(i, int) and i >= 0 for i in self.primary):
+        is_list = isinstance(self.primary, Sequence) and len(self.primary) > 0
+        if not (is_list and all(map(is_position, self.primary))):
             raise ValueError(
-                f"`primary` must hold positions of tasks, 0 or more, but got {self.primary!r}."
+                f"`primary` must be a list of positions of tasks, each 0 or more, but got "
+                f"{self.primary!r}."
             )
         # What a checkpoint gives back, which an entry is compared with.
         object.__setattr__(self, "primary", list(self.primary))
+
+    @property
+    def primaries(self) -> Sequence[int]:  # type: ignore[override]  # a matter of the field
+        """The primary tasks, unless all are."""
+        return self.primary or ()
 
     @property
     def breaks(self) -> Mapping[str, str]:  # type: ignore[override]  # a matter of the field

@@ -7,7 +7,7 @@ Gramian, so every rank computes the same weights and the same state.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -83,6 +83,7 @@ class GradientMethod(ABC):  # noqa: B024  # what subclasses are asked for differ
         memory: Names of what it remembers for each task and element of the parameters.
         num_batches: Independent batches of a step on which it needs the gradients of the tasks
             apart: the micro-batches of a step are dealt to so many parts.
+        primaries: Positions in the suite of tasks that it treats apart, if it does.
         breaks: Laws of the family that its definition breaks, each with the reason.
     """
 
@@ -92,6 +93,7 @@ class GradientMethod(ABC):  # noqa: B024  # what subclasses are asked for differ
     needs_whole_gradients: ClassVar[bool] = False
     memory: ClassVar[tuple[str, ...]] = ()
     num_batches: ClassVar[int] = 1
+    primaries: ClassVar[Sequence[int]] = ()
     breaks: ClassVar[Mapping[str, str]] = {}
 
     def init_state(self, num_tasks: int) -> State:
@@ -109,7 +111,8 @@ class GramianMethod(GradientMethod):
 
     Its weights follow from the inner products of the gradients alone. A weight of 1 is neutral: the
     direction of a step with ``S`` tasks is the sum of ``weight x gradient / S``. At orthogonal
-    gradients of equal length every weight is 1, whatever that length is.
+    gradients of equal length every weight is 1, whatever that length is; with preferences that the
+    method sees to itself, the mean has those as weights.
     """
 
     @abstractmethod
@@ -121,7 +124,7 @@ class GramianMethod(GradientMethod):
         Args:
             gramian: Inner products of the gradients, ``[S, S]``, over all ranks, float64, on the
                 host, symmetric. Rows of tasks whose gradient vanishes are 0; absent tasks have no
-                row. Numbers that are not finite, of gradients that overflowed, give weights of 1.
+                row. Numbers that are not finite, of gradients that overflowed, give the mean.
             tasks: Positions of the tasks that are present, ``[S]``, ascending.
             state: The state; it is not changed.
             context: What else is known.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl._checks import check_known
+from hf_mtl._numbers import check_interval
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext
 from hf_mtl.gradients.memoryless import MemorylessMethod
 from hf_mtl.gradients.quadratic_program import gramian_root, unscaled_multipliers
@@ -58,8 +59,7 @@ class CAGrad(MemorylessMethod):
     rescale: Rescale = "mean"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.c < 1:
-            raise ValueError(f"`c` must be in [0, 1), but got {self.c!r}.")
+        check_interval("c", self.c, "[0, 1)")
         check_known("rescale", self.rescale, get_args(Rescale))
 
     def solve(self, gramian: Tensor, context: GradientContext) -> Tensor:

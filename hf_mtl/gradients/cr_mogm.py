@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another method's weights, smoothed over steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval
 from hf_mtl._typing import Entry
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, GramianMethod, State
 
@@ -56,8 +57,7 @@ class CRMOGM(GramianMethod):
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"`momentum` must be in [0, 1), but got {self.momentum!r}.")
+        check_interval("momentum", self.momentum, "[0, 1)")
         if not isinstance(GRADIENT_METHODS.build(self.method), GramianMethod):
             raise TypeError(
                 f"`method` must need only inner products of gradients, but got {self.method!r}. "
@@ -79,6 +79,11 @@ class CRMOGM(GramianMethod):
     def uses_preferences(self) -> bool:  # type: ignore[override]  # a matter of the other method
         """Whether the other method does."""
         return self._inner.uses_preferences
+
+    @property
+    def primaries(self) -> Sequence[int]:  # type: ignore[override]  # likewise
+        """Those of the other method."""
+        return self._inner.primaries
 
     @property
     def breaks(self) -> Mapping[str, str]:  # type: ignore[override]  # likewise

@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
 from hf_mtl.gradients.jacobian import Tracked, TrackingMethod
@@ -15,6 +16,7 @@ from hf_mtl.gradients.jacobian import Tracked, TrackingMethod
 __all__ = ["DBMTL"]
 
 _SMALLEST_LOSS = 1e-8
+_SMALLEST = 1e-30
 
 
 @GRADIENT_METHODS.register("db_mtl")
@@ -47,8 +49,9 @@ class DBMTL(TrackingMethod):
     Source:
         Lin et al. 2023, "Dual-Balancing for Multi-Task Learning", algorithm 1 with a constant
         ``beta``, https://arxiv.org/abs/2308.12029. Averages have no bias towards the 0 that they
-        begin with. It takes the sum, here divided by the number of tasks. With preferences, lengths
-        are in proportion to them.
+        begin with. It takes the sum, here divided by the number of tasks and made as long as the
+        gradients are, by the mean of their lengths over that of the logarithms'. With preferences,
+        lengths are in proportion to them.
     """
 
     memory: ClassVar[tuple[str, ...]] = ("average",)
@@ -58,8 +61,7 @@ class DBMTL(TrackingMethod):
     beta: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < 1:
-            raise ValueError(f"`beta` must be in [0, 1), but got {self.beta!r}.")
+        check_interval("beta", self.beta, "[0, 1)")
 
     def init_state(self, num_tasks: int) -> State:
         return {"num_steps": torch.zeros(num_tasks, dtype=torch.float64)}
@@ -71,9 +73,12 @@ class DBMTL(TrackingMethod):
         context: GradientContext,
         norms: Tensor,
     ) -> Tracked:
-        losses = (context.losses + _SMALLEST_LOSS).to(gradients)
-        average = torch.lerp(gradients / losses[:, None], memory["average"], self.beta)
-        return Tracked(average, average, {"average": average})
+        losses = context.losses.clamp(min=_SMALLEST_LOSS)
+        of_logs = gradients / losses.to(gradients)[:, None]
+        average = torch.lerp(of_logs, memory["average"], self.beta)
+        # What averages have to be multiplied by to be as long as gradients again.
+        length = norms.sum() / (norms / losses).sum().clamp(min=_SMALLEST)
+        return Tracked(average, average * length.to(average), {"average": average})
 
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext

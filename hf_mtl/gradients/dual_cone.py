@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Projection onto the directions along which no loss rises."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from hf_mtl.gradients.quadratic_program import gramian_root, shortest_direction
 
-__all__ = ["check_regularization", "project_onto_dual_cone"]
+__all__ = ["project_onto_dual_cone"]
 
 
 def project_onto_dual_cone(gramian: Tensor, weights: Tensor, regularization: float) -> Tensor:
@@ -17,7 +15,7 @@ def project_onto_dual_cone(gramian: Tensor, weights: Tensor, regularization: flo
     Args:
         gramian: Inner products of the gradients, ``[S, S]``, around 1.
         weights: Those of the sums, ``[N, S]``.
-        regularization: Added to the squared lengths of all gradients, as a share of their sum.
+        regularization: Added to the squared length of each gradient, as a share of it.
 
     Returns:
         ``[N, S]``.
@@ -25,15 +23,8 @@ def project_onto_dual_cone(gramian: Tensor, weights: Tensor, regularization: flo
     Raises:
         NoSolutionError: If the solver gives up.
     """
-    ridge = regularization * gramian.diagonal().sum()
-    gramian = gramian + ridge * torch.eye(len(gramian), dtype=gramian.dtype)
+    gramian = gramian + regularization * gramian.diagonal().diag()
     gradients = gramian_root(gramian)
     # What is missing is made up for by the shortest step, a sum of gradients too.
     steps = [shortest_direction(gradients, -gramian @ row) for row in weights]
     return weights + torch.stack(steps)
-
-
-def check_regularization(value: float) -> None:
-    """Raises ``ValueError`` unless a regularization is 0 or more."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"`regularization` must be 0 or more, but got {value!r}.")

@@ -7,8 +7,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_not_negative
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext
-from hf_mtl.gradients.dual_cone import check_regularization, project_onto_dual_cone
+from hf_mtl.gradients.dual_cone import project_onto_dual_cone
 from hf_mtl.gradients.memoryless import MemorylessMethod
 
 __all__ = ["DualProj"]
@@ -43,7 +44,7 @@ class DualProj(MemorylessMethod):
     Source:
         Lopez-Paz and Ranzato 2017, "Gradient Episodic Memory for Continual Learning", equation 11,
         https://arxiv.org/abs/1706.08840, for the mean of all gradients, as Quinton and Rey 2024
-        compare it with UPGrad. The regularization is that of torchjd.
+        compare it with UPGrad. The regularization is that of UPGrad here.
     """
 
     never_conflicts: ClassVar[bool] = True
@@ -51,7 +52,7 @@ class DualProj(MemorylessMethod):
     regularization: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_regularization(self.regularization)
+        check_not_negative("regularization", self.regularization)
 
     def solve(self, gramian: Tensor, context: GradientContext) -> Tensor:
         total = torch.ones(1, len(gramian), dtype=gramian.dtype)

@@ -10,12 +10,16 @@ __all__ = ["fair_weights"]
 
 _MOST_STEPS = 200
 _TOLERANCE = 1e-7
+# Share of the summands of a progress that is rounding.
+_ROUNDING = 1e-13
+# Share of a step below which it leads nowhere.
+_NO_STEP = 1e-12
 # Weights this many times as large as those of orthogonal gradients: they cancel out.
 _DIVERGED = 1e7
 
 
 def fair_weights(gramian: Tensor, preferences: Tensor, alpha: float) -> Tensor:
-    """Positive solution ``w`` of ``M w = preferences x w^(-1 / alpha)``: ``[S, S], [S] -> [S]``.
+    """Positive solution ``w`` of ``M w = (w / preferences)^(-1 / alpha)``: ``[S, S], [S] -> [S]``.
 
     It is where a strictly convex function has its minimum, so that Newton's method with steps that
     are shortened until they are safe gets there from anywhere; there is none if a mean of the
@@ -29,19 +33,23 @@ def fair_weights(gramian: Tensor, preferences: Tensor, alpha: float) -> Tensor:
     Raises:
         NoSolutionError: If there is no solution, or it was not found.
     """
-    orthogonal = (preferences / gramian.diagonal()) ** (alpha / (1 + alpha))
+    orthogonal = (preferences / gramian.diagonal() ** alpha) ** (1 / (1 + alpha))
     weights = orthogonal
     for _ in range(_MOST_STEPS):
-        wanted = preferences * weights ** (-1 / alpha)
+        wanted = (weights / preferences) ** (-1 / alpha)
         excess = gramian @ weights - wanted
-        if bool((excess.abs() <= _TOLERANCE * wanted).all()):
+        rounding = _ROUNDING * (gramian.abs() @ weights)
+        if bool((excess.abs() <= torch.maximum(_TOLERANCE * wanted, rounding)).all()):
             return weights
         curvature = gramian + torch.diag(wanted / (alpha * weights))
         step, failed = torch.linalg.solve_ex(curvature, -excess)
         is_lost = not bool(step.isfinite().all()) or bool((weights > _DIVERGED * orthogonal).any())
         if failed or is_lost:
             break
-        weights = weights + _safe_share(gramian, preferences, alpha, weights, step) * step
+        share = _safe_share(gramian, preferences, alpha, weights, step)
+        if share < _NO_STEP:
+            break
+        weights = weights + share * step
     raise NoSolutionError("no weights balance the progress of the tasks")
 
 
@@ -57,9 +65,9 @@ def _safe_share(
     share = min(1.0, 0.9 / max(float(shrinking.max()), 1e-300))
     for _ in range(60):
         there = weights + share * step
-        slope = (gramian @ there - preferences * there ** (-1 / alpha)) @ step
+        slope = (gramian @ there - (there / preferences) ** (-1 / alpha)) @ step
         # Half of the slope at the start, of either sign: the step of an exact search has none.
-        start = (gramian @ weights - preferences * weights ** (-1 / alpha)) @ step
+        start = (gramian @ weights - (weights / preferences) ** (-1 / alpha)) @ step
         if float(slope) <= -0.5 * float(start):
             break
         share /= 2

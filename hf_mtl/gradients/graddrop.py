@@ -7,6 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext
 from hf_mtl.gradients.jacobian import ElementwiseMethod
 
@@ -45,8 +46,7 @@ class GradDrop(ElementwiseMethod):
     leak: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.leak <= 1:
-            raise ValueError(f"`leak` must be in [0, 1], but got {self.leak!r}.")
+        check_interval("leak", self.leak, "[0, 1]")
 
     def direction(self, gradients: Tensor, context: GradientContext, uniform: Tensor) -> Tensor:
         # Nothing is kept or dropped where all is 0.

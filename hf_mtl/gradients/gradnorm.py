@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl._adam import adam_state, adam_step
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_not_negative, check_positive
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, GramianMethod, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
 
@@ -60,8 +60,7 @@ class GradNorm(GramianMethod):
 
     def __post_init__(self) -> None:
         check_positive("learning_rate", self.learning_rate)
-        if not 0 <= self.alpha < float("inf"):
-            raise ValueError(f"`alpha` must be 0 or more, but got {self.alpha!r}.")
+        check_not_negative("alpha", self.alpha)
 
     def init_state(self, num_tasks: int) -> State:
         zeros = torch.zeros(num_tasks, dtype=torch.float64)
@@ -70,7 +69,7 @@ class GradNorm(GramianMethod):
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = torch.ones(len(gramian), dtype=torch.float64)
+        weights = context.preferences.clone()
         rows = nonzero_rows(gramian)
         if len(rows) == 0:
             return weights, state

@@ -5,7 +5,6 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import final
 
-import torch
 from torch import Tensor
 from transformers.utils import logging
 
@@ -21,16 +20,17 @@ class MemorylessMethod(GramianMethod):
     """A method whose weights are the solution of an equation, or of a program, of the Gramian.
 
     Subclasses solve it for two gradients or more that do not vanish. A gradient that vanishes has
-    a weight of 1 and is no business of the others; a gradient that is alone keeps its direction and
-    length. Where there is no solution, or numbers are not finite, all weights are 1: the direction
-    is the mean of the gradients, and what overflowed is left to be found by the mixed precision.
+    a weight of 1, times its preference, and is no business of the others; a gradient that is alone
+    keeps its direction and length. Where there is no solution, or numbers are not finite, all have
+    that weight: the direction is the mean of the gradients, and what overflowed is left to be found
+    by the mixed precision.
     """
 
     @final
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = torch.ones(len(gramian), dtype=torch.float64)
+        weights = context.preferences.clone()
         rows = nonzero_rows(gramian)
         if len(rows) < 2:
             return weights, state

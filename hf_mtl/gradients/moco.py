@@ -8,12 +8,14 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval, check_not_negative
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
 from hf_mtl.gradients.jacobian import Tracked, TrackingMethod
 
 __all__ = ["MoCo"]
 
+_SMALLEST_LOSS = 1e-8
 _SMALLEST = 1e-30
 
 
@@ -67,11 +69,9 @@ class MoCo(TrackingMethod):
     rho: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.beta <= 1:
-            raise ValueError(f"`beta` must be in (0, 1], but got {self.beta!r}.")
-        for name in ("gamma", "rho"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"`{name}` must be 0 or more, but got {getattr(self, name)!r}.")
+        check_interval("beta", self.beta, "(0, 1]")
+        check_not_negative("gamma", self.gamma)
+        check_not_negative("rho", self.rho)
 
     def init_state(self, num_tasks: int) -> State:
         zeros = torch.zeros(num_tasks, dtype=torch.float64)
@@ -85,10 +85,11 @@ class MoCo(TrackingMethod):
         norms: Tensor,
     ) -> Tracked:
         is_there = norms > 0
-        scale = torch.where(is_there, context.losses / norms, 0.0)
+        losses = context.losses.clamp(min=_SMALLEST_LOSS)
+        scale = torch.where(is_there, losses / norms, 0.0)
         average = torch.lerp(memory["average"], gradients * scale.to(gradients)[:, None], self.beta)
         # What averages have to be multiplied by to be as long as gradients again.
-        length = norms.sum() / (context.losses * is_there).sum().clamp(min=_SMALLEST)
+        length = norms.sum() / (losses * is_there).sum().clamp(min=_SMALLEST_LOSS)
         return Tracked(average, average * length.to(average), {"average": average})
 
     def weights(

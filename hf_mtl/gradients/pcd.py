@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gradient of one primary task, bent until the others make progress too."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval, is_position
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, GramianMethod, State
 from hf_mtl.gradients.gramians import NoSolutionError, nonzero_rows
 from hf_mtl.gradients.quadratic_program import gramian_root, shortest_direction
@@ -24,9 +26,9 @@ class PCD(GramianMethod):
     """Follows the primary task as closely as a share of progress for every other one allows.
 
     Gradients are first divided by their usual length, a moving average. The direction has the
-    length of the primary gradient, and is that gradient where the others cannot all be served. A
-    step without the primary task follows the mean. Choose it where one task is the aim and the
-    others help it.
+    length of the primary gradient, and is that gradient where the others cannot all be served, or
+    only if the primary loss rises. A step without the primary task follows the mean. Choose it
+    where one task is the aim and the others help it.
 
     Args:
         primary: Position of the primary task in the suite, from 0.
@@ -68,14 +70,17 @@ class PCD(GramianMethod):
     beta: float = 0.999
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.primary, int) and self.primary >= 0):
+        if not is_position(self.primary):
             raise ValueError(
                 f"`primary` must be the position of a task, 0 or more, but got {self.primary!r}."
             )
-        if not 0 <= self.tau <= 1:
-            raise ValueError(f"`tau` must be in [0, 1], but got {self.tau!r}.")
-        if not 0 <= self.beta < 1:
-            raise ValueError(f"`beta` must be in [0, 1), but got {self.beta!r}.")
+        check_interval("tau", self.tau, "[0, 1]")
+        check_interval("beta", self.beta, "[0, 1)")
+
+    @property
+    def primaries(self) -> Sequence[int]:  # type: ignore[override]  # a matter of the field
+        """The primary task."""
+        return (self.primary,)
 
     def init_state(self, num_tasks: int) -> State:
         zeros = torch.zeros(num_tasks, dtype=torch.float64)
@@ -84,7 +89,7 @@ class PCD(GramianMethod):
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = torch.ones(len(gramian), dtype=torch.float64)
+        weights = context.preferences.clone()
         rows = nonzero_rows(gramian)
         if len(rows) == 0:
             return weights, state
@@ -119,7 +124,8 @@ class PCD(GramianMethod):
 def _bent(gramian: Tensor, demands: Tensor) -> Tensor:
     """Weights of the direction nearest to the first gradient that serves the others: ``[S]``.
 
-    They are 0 if the direction is, and those of the first gradient alone if there is none.
+    They are 0 if the direction is, and those of the first gradient alone if there is none, or none
+    along which the first loss does not rise.
 
     Args:
         gramian: Inner products of gradients of about length 1, the primary task first.
@@ -137,4 +143,6 @@ def _bent(gramian: Tensor, demands: Tensor) -> Tensor:
     magnitude = weights.abs() @ gramian.diagonal().sqrt()
     if float(weights @ gramian @ weights) <= _ROUNDING * float(magnitude) ** 2:
         return torch.zeros_like(weights)
+    if float(weights @ gramian[0]) < 0:
+        return torch.eye(len(weights), dtype=weights.dtype)[0]
     return weights

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between the shortest mean of the gradients and their plain mean, by gradients of two batches."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_interval, check_not_negative, check_positive
 from hf_mtl.gradients.base import GRADIENT_METHODS, State
 from hf_mtl.gradients.cross_batch import (
     CrossBatchMethod,
@@ -73,10 +72,8 @@ class SDMGrad(CrossBatchMethod):
     def __post_init__(self) -> None:
         check_positive("learning_rate", self.learning_rate)
         check_positive("num_iterations", self.num_iterations, whole=True)
-        if not 0 <= self.lam < math.inf:
-            raise ValueError(f"`lam` must be 0 or more, but got {self.lam!r}.")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"`momentum` must be in [0, 1), but got {self.momentum!r}.")
+        check_not_negative("lam", self.lam)
+        check_interval("momentum", self.momentum, "[0, 1)")
 
     def init_state(self, num_tasks: int) -> State:
         return {"weight": torch.ones(num_tasks, dtype=torch.float64)}

@@ -7,8 +7,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_not_negative
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext
-from hf_mtl.gradients.dual_cone import check_regularization, project_onto_dual_cone
+from hf_mtl.gradients.dual_cone import project_onto_dual_cone
 from hf_mtl.gradients.memoryless import MemorylessMethod
 
 __all__ = ["UPGrad"]
@@ -41,8 +42,9 @@ class UPGrad(MemorylessMethod):
 
     Source:
         Quinton and Rey 2024, "Jacobian Descent for Multi-Objective Optimization", definition of
-        A_UPGrad, https://arxiv.org/abs/2406.16232. The regularization is that of the authors'
-        torchjd, which also takes gradients that are shorter than 0.01 together for 0.
+        A_UPGrad, https://arxiv.org/abs/2406.16232. The authors' torchjd adds the same to all
+        squared lengths, beside which the conflicts of a short gradient are lost; it also takes
+        gradients that are shorter than 0.01 together for 0.
     """
 
     never_conflicts: ClassVar[bool] = True
@@ -50,7 +52,7 @@ class UPGrad(MemorylessMethod):
     regularization: float = 1e-4
 
     def __post_init__(self) -> None:
-        check_regularization(self.regularization)
+        check_not_negative("regularization", self.regularization)
 
     def solve(self, gramian: Tensor, context: GradientContext) -> Tensor:
         each = torch.eye(len(gramian), dtype=gramian.dtype)

@@ -206,7 +206,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"`optim` must be one that steps after the backward with the gradient method "
                 f"{self.gradient_method!r}, but got {self.optim!r}."
             )
-        if method.cancels_scale and self.weighting not in (None, "static"):
+        if method.cancels_scale and not weighting_of(self.weighting).is_constant:
             raise ValueError(
                 f"`weighting` must be left out with the gradient method {self.gradient_method!r}, "
                 f"whose direction does not depend on the scale of the losses, but got "

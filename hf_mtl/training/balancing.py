@@ -91,14 +91,6 @@ class BalancingTrainer(WeighingTrainer):
         self._gradient_weights = held or {}
         return held is None
 
-    def _weighted_shares(
-        self, step: Step, losses: Mapping[str, Tensor] | None = None
-    ) -> dict[str, float]:
-        shares = super()._weighted_shares(step, losses)
-        return {
-            task: share * self._gradient_weights.get(task, 1.0) for task, share in shares.items()
-        }
-
     def _run_by_task(self, model: nn.Module, step: Step) -> Tensor:
         """A step in which the gradients of the tasks are compared: its total, detached."""
         engine, balance = self._engine, self._balance

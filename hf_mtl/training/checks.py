@@ -2,7 +2,7 @@
 """What is checked when a trainer is built, so that nothing fails or goes missing later."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_mtl._checks import check_known, check_same_names
@@ -82,7 +82,9 @@ def check_gradient_method(args: MultiTaskTrainingArguments, suite: TaskSuite) ->
             f"`tasks_per_step={args.tasks_per_step!r}` every step has one. Set it to 'all' or a "
             f"higher number, or choose a `weighting`."
         )
-    num_batches = gradient_method_of(args.gradient_method).num_batches
+    method = gradient_method_of(args.gradient_method)
+    _check_primaries(args, suite, method.primaries)
+    num_batches = method.num_batches
     if args.gradient_accumulation_steps % num_batches:
         raise ValueError(
             f"`gradient_accumulation_steps` must be a multiple of {num_batches} with the gradient "
@@ -97,6 +99,19 @@ def check_gradient_method(args: MultiTaskTrainingArguments, suite: TaskSuite) ->
         _check_engine(args, suite, ENGINES[args.gradient_engine])
 
 
+def _check_primaries(
+    args: MultiTaskTrainingArguments, suite: TaskSuite, primaries: Sequence[int]
+) -> None:
+    positions = dict(enumerate(suite))
+    trained = {position for position, task in positions.items() if suite.weights[task] > 0}
+    if wrong := [position for position in primaries if position not in trained]:
+        raise ValueError(
+            f"`primary` must name tasks that are trained by their positions, "
+            f"{ {position: positions[position] for position in sorted(trained)} }, but got {wrong} "
+            f"in {args.gradient_method!r}."
+        )
+
+
 def _check_compiled(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
     several = {source: tasks for source, tasks in suite.sources.items() if len(tasks) > 1}
     if several or args.gradient_engine not in (None, "streaming"):
@@ -104,6 +119,11 @@ def _check_compiled(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
             f"`torch_compile` must be False with a gradient method unless each source has one task "
             f"and the engine is 'streaming', because a compiled forward has one backward, but got "
             f"the engine {args.gradient_engine!r} and sources of several tasks {several}."
+        )
+    if args.gradient_update_every > 1:
+        raise ValueError(
+            f"`gradient_update_every` must be left out with `torch_compile`, because steps between "
+            f"would need a graph of their own, but got {args.gradient_update_every}."
         )
 
 

@@ -69,8 +69,9 @@ class GradientBalance:
         self.memory = GradientMemory(self.method.memory, tasks)
         self._state: State = {}
         self._held: dict[str, float] = {}
+        self._compared_at: int | None = None
         # What the step in hand leaves behind, once the optimizer has made it.
-        self._next: tuple[State, dict[str, float]] | None = None
+        self._next: tuple[State, dict[str, float], int] | None = None
         self._is_loaded = False
 
     def begin(self) -> None:
@@ -82,7 +83,7 @@ class GradientBalance:
 
     def _start_fresh(self) -> None:
         self._state = self.method.init_state(len(self._tasks()))
-        self._held, self._next = {}, None
+        self._held, self._compared_at, self._next = {}, None, None
 
     def held(self, tasks: Sequence[str], step: int) -> dict[str, float] | None:
         """Weight of each task in a step whose gradients need not be compared; else ``None``.
@@ -94,7 +95,8 @@ class GradientBalance:
         if len(tasks) == 1:
             return {tasks[0]: 1.0}
         is_known = all(task in self._held for task in tasks)
-        if step % self._update_every and is_known:
+        is_due = self._compared_at is None or step - self._compared_at >= self._update_every
+        if is_known and not is_due:
             return {task: self._held[task] for task in tasks}
         return None
 
@@ -129,7 +131,7 @@ class GradientBalance:
         )
         by_task = dict(zip(losses, (weights / scale).tolist(), strict=True))
         self._check_finite(by_task, gramian, step)
-        self._next = state, by_task
+        self._next = state, by_task, step
         return by_task
 
     def _told(self, gramian: Tensor, scale: Tensor) -> Tensor:
@@ -175,7 +177,7 @@ class GradientBalance:
         weights, state = gradients.set_direction(self.method, self.memory, self._state, gramian)
         by_task = dict(zip(losses, (weights / scale).tolist(), strict=True))
         self._check_finite(by_task, gramian, step)
-        self._next = state, by_task
+        self._next = state, by_task, step
         return gramian * torch.outer(scale, scale), by_task
 
     def _check_finite(self, weights: Mapping[str, float], gramian: Tensor, step: int) -> None:
@@ -200,7 +202,7 @@ class GradientBalance:
     def step_was_made(self) -> None:
         """Keeps what the step in hand leaves behind."""
         if self._next is not None:
-            self._state, weights = self._next
+            self._state, weights, self._compared_at = self._next
             self._held |= weights
         self._next = None
 
@@ -219,6 +221,7 @@ class GradientBalance:
             "tasks": list(self._tasks()),
             "state": plain_state(self._state),
             "held": self._held,
+            "compared_at": self._compared_at,
         }
 
     def merge(self, states: list[Any]) -> Any:
@@ -239,7 +242,7 @@ class GradientBalance:
             state: What ``merge`` gave.
 
         Raises:
-            ValueError: If it is that of another method.
+            ValueError: If it is that of another method, or has other primary tasks.
         """
         current = self.to_config()
         if state["gradient_method"] != current:
@@ -248,7 +251,9 @@ class GradientBalance:
                 f"but got {current}. To go on with another one, start anew from the checkpoint's "
                 f"weights with `MultiTaskModel.from_pretrained`."
             )
+        self._check_same_primaries(state["tasks"])
         self._start_fresh()
+        self._compared_at = state["compared_at"]
         kept = [task for task in state["tasks"] if task in self._tasks()]
         self._state = kept_state(
             self._state,
@@ -258,3 +263,13 @@ class GradientBalance:
         )
         self._held = {task: weight for task, weight in state["held"].items() if task in kept}
         self._is_loaded = True
+
+    def _check_same_primaries(self, saved: Sequence[str]) -> None:
+        own = list(self._tasks())
+        for position in self.method.primaries:
+            if saved[position : position + 1] != own[position : position + 1]:
+                raise ValueError(
+                    f"`primary` must stand for the task of the checkpoint, whose tasks were "
+                    f"{list(saved)}, but position {position} is another one of {own}. Keep the "
+                    f"order of the tasks."
+                )

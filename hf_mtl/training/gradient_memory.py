@@ -39,9 +39,9 @@ class GradientMemory:
         self._is_loaded = False
 
     @property
-    def parameters(self) -> list[str]:
+    def parameters(self) -> frozenset[str]:
         """Names of the parameters that have one."""
-        return list(self._kept)
+        return frozenset(self._kept)
 
     def of(self, parameter: str, tasks: Tensor, gradients: Tensor) -> dict[str, Tensor]:
         """What is remembered of some tasks: ``[S, n]`` by name; 0 at first.

@@ -20,6 +20,7 @@ from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checks import check_construction, set_best_metric_direction
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
+from hf_mtl.training.held_weights import weighting_backbone
 from hf_mtl.training.loading import Datasets, loader_settings
 from hf_mtl.training.log_state import LogState
 from hf_mtl.training.loss_log import LossLog
@@ -252,6 +253,7 @@ class MultiTaskTrainer(BalancingTrainer):
             with (
                 out_of_memory_named(forward["labels"], forward["inputs"]),
                 self.strategy.during_forward(model, tasks, is_last=self._is_last),
+                weighting_backbone(self.model, self._gradient_weights),
             ):
                 total += super().training_step(model, dict(forward), cast("Any", step))
         return total

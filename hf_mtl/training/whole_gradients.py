@@ -105,9 +105,9 @@ class WholeGradients:
     def _blocks_at_rest(self, memory: GradientMemory) -> Iterable[Block]:
         """Gradients of 0: of parameters that no task of the step has moved, but one before it."""
         moved = {block.parameter for block in self.blocks}
-        for name in memory.parameters:
-            parameter = self.parameters.get(name)
-            if parameter is not None and parameter not in moved:
+        # In the order of the model, which a checkpoint does not change.
+        for name, parameter in self.parameters.items():
+            if name in memory.parameters and parameter not in moved:
                 zeros = parameter.new_zeros(len(self.tasks), parameter.numel())
                 yield Block(parameter, zeros)
 

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._numbers import check_interval
 from hf_mtl.weighting.base import WEIGHTINGS, State, Weighting, WeightingContext
 from hf_mtl.weighting.numbers import positive
 
@@ -45,11 +46,7 @@ class EMAWeighting(Weighting):
     decay: float = 0.9
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay < 1:
-            raise ValueError(
-                f"`decay` must be at least 0 and below 1, but got {self.decay!r}. "
-                "0 forgets every step, 0.9 is usual."
-            )
+        check_interval("decay", self.decay, "[0, 1)")
 
     def init_state(self, num_tasks: int) -> State:
         zeros = torch.zeros(num_tasks, dtype=torch.float64)

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_not_negative, check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, WeightingContext
 from hf_mtl.weighting.learned import LearnedWeighting
 from hf_mtl.weighting.numbers import positive
@@ -63,8 +63,7 @@ class FAMOWeighting(LearnedWeighting):
         check_positive("learning_rate", self.learning_rate)
         if not math.isfinite(self.min_loss):
             raise ValueError(f"`min_loss` must be a finite number, but got {self.min_loss!r}.")
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"`weight_decay` must be 0 or more, but got {self.weight_decay!r}.")
+        check_not_negative("weight_decay", self.weight_decay)
 
     def weights(
         self, losses: Tensor, tasks: Tensor, state: State, context: WeightingContext

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_interval, check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, Weighting, WeightingContext
 from hf_mtl.weighting.numbers import positive, shares
 
@@ -60,10 +60,7 @@ class ValidationLossWeighting(Weighting):
 
     def __post_init__(self) -> None:
         check_positive("temperature", self.temperature)
-        if not 0 <= self.smoothing < 1:
-            raise ValueError(
-                f"`smoothing` must be at least 0 and below 1, but got {self.smoothing!r}."
-            )
+        check_interval("smoothing", self.smoothing, "[0, 1)")
 
     @property
     def idle_evaluations(self) -> int:
