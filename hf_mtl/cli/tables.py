@@ -109,10 +109,13 @@ def _gradient_method(plan: "Plan") -> Iterator[tuple[str, str]]:
     if cost is None:
         return
     often = "" if cost.update_every == 1 else f" every {cost.update_every} steps"
+    scope = "" if cost.scope is None else f", comparing {cost.scope}"
+    backwards = "1 backward" if cost.backwards == 1 else f"{cost.backwards} backwards"
+    memory = "unknown memory" if cost.extra_bytes is None else f"{_size(cost.extra_bytes)} at most"
     yield (
         "Gradient method",
-        f"{cost.method}{often}, by the {cost.engine} engine: {cost.backwards} backwards, "
-        f"{_size(cost.extra_bytes)} at most for gradients by task",
+        f"{cost.method}{often}, by the {cost.engine} engine{scope}: {backwards}, {memory} for "
+        f"gradients by task",
     )
 
 

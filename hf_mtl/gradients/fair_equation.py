@@ -10,8 +10,9 @@ __all__ = ["fair_weights"]
 
 _MOST_STEPS = 200
 _TOLERANCE = 1e-7
-# Share of the summands of a progress that is rounding.
-_ROUNDING = 1e-13
+_EPSILON = torch.finfo(torch.float64).eps
+# Weights so many times as large are not taken for a solution because of rounding.
+_LARGE = 1e4
 # Share of a step below which it leads nowhere.
 _NO_STEP = 1e-12
 # Weights this many times as large as those of orthogonal gradients: they cancel out.
@@ -38,7 +39,8 @@ def fair_weights(gramian: Tensor, preferences: Tensor, alpha: float) -> Tensor:
     for _ in range(_MOST_STEPS):
         wanted = (weights / preferences) ** (-1 / alpha)
         excess = gramian @ weights - wanted
-        rounding = _ROUNDING * (gramian.abs() @ weights)
+        is_large = weights > _LARGE * orthogonal
+        rounding = _EPSILON * (gramian.abs() @ weights) * ~is_large.any()
         if bool((excess.abs() <= torch.maximum(_TOLERANCE * wanted, rounding)).all()):
             return weights
         curvature = gramian + torch.diag(wanted / (alpha * weights))

@@ -69,7 +69,7 @@ class GradNorm(GramianMethod):
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = context.preferences.clone()
+        weights = relative(context.preferences)
         rows = nonzero_rows(gramian)
         if len(rows) == 0:
             return weights, state

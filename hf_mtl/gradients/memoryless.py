@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers.utils import logging
 
 from hf_mtl.gradients.base import GradientContext, GramianMethod, State
-from hf_mtl.gradients.gramians import NoSolutionError, nonzero_rows
+from hf_mtl.gradients.gramians import NoSolutionError, nonzero_rows, relative
 
 __all__ = ["MemorylessMethod"]
 
@@ -30,7 +30,7 @@ class MemorylessMethod(GramianMethod):
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = context.preferences.clone()
+        weights = relative(context.preferences)
         rows = nonzero_rows(gramian)
         if len(rows) < 2:
             return weights, state

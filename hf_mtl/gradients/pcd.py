@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hf_mtl._numbers import check_interval, is_position
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, GramianMethod, State
-from hf_mtl.gradients.gramians import NoSolutionError, nonzero_rows
+from hf_mtl.gradients.gramians import NoSolutionError, nonzero_rows, relative
 from hf_mtl.gradients.quadratic_program import gramian_root, shortest_direction
 
 __all__ = ["PCD"]
@@ -26,9 +26,10 @@ class PCD(GramianMethod):
     """Follows the primary task as closely as a share of progress for every other one allows.
 
     Gradients are first divided by their usual length, a moving average. The direction has the
-    length of the primary gradient, and is that gradient where the others cannot all be served, or
-    only if the primary loss rises. A step without the primary task follows the mean. Choose it
-    where one task is the aim and the others help it.
+    length of the primary gradient, and is that gradient where the others cannot all be served. A
+    step without the primary task follows the mean. Choose it where one task is the aim and the
+    others help it. What is promised to the others comes first: if one points nearly the opposite
+    way, the primary loss rises.
 
     Args:
         primary: Position of the primary task in the suite, from 0.
@@ -89,7 +90,7 @@ class PCD(GramianMethod):
     def weights(
         self, gramian: Tensor, tasks: Tensor, state: State, context: GradientContext
     ) -> tuple[Tensor, State]:
-        weights = context.preferences.clone()
+        weights = relative(context.preferences)
         rows = nonzero_rows(gramian)
         if len(rows) == 0:
             return weights, state
@@ -124,8 +125,7 @@ class PCD(GramianMethod):
 def _bent(gramian: Tensor, demands: Tensor) -> Tensor:
     """Weights of the direction nearest to the first gradient that serves the others: ``[S]``.
 
-    They are 0 if the direction is, and those of the first gradient alone if there is none, or none
-    along which the first loss does not rise.
+    They are 0 if the direction is, and those of the first gradient alone if there is none.
 
     Args:
         gramian: Inner products of gradients of about length 1, the primary task first.
@@ -143,6 +143,4 @@ def _bent(gramian: Tensor, demands: Tensor) -> Tensor:
     magnitude = weights.abs() @ gramian.diagonal().sqrt()
     if float(weights @ gramian @ weights) <= _ROUNDING * float(magnitude) ** 2:
         return torch.zeros_like(weights)
-    if float(weights @ gramian[0]) < 0:
-        return torch.eye(len(weights), dtype=weights.dtype)[0]
     return weights

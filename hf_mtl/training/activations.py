@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a forward keeps for its backward, counted without computing it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import pyarrow.compute as pc
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, SourceRows, row_lengths
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.backbone import drop_cache
+from hf_mtl.training.arguments import MultiTaskTrainingArguments
 
-__all__ = ["largest_forwards", "longest_rows", "saved_bytes"]
+__all__ = ["largest_forwards", "longest_rows", "most_bytes", "output_bytes", "saved_bytes"]
 
 _SAMPLED_BATCHES = 10
 
@@ -79,6 +81,55 @@ def _largest_rows(train: SourceCollection, name: str, count: int) -> SourceRows:
     )
 
 
+def most_bytes(
+    count: Callable[[MultiTaskModel, Mapping[str, Tensor]], int | None],
+    model: MultiTaskModel,
+    args: MultiTaskTrainingArguments,
+    train: SourceCollection,
+) -> int | None:
+    """What the forward that needs most bytes needs; ``None`` if that is not known of all.
+
+    Args:
+        count: Bytes for the inputs of one forward, such as ``saved_bytes``.
+        model: A model on the meta device.
+        args: The training arguments.
+        train: Rows to train on.
+    """
+    forwards = largest_forwards(
+        train,
+        args.train_batch_size,
+        draws=None if args.tasks_per_step == "all" else int(args.tasks_per_step),
+        merged=args.batches == "merged",
+    )
+    sizes = [count(model, inputs) for inputs in forwards]
+    known = [size for size in sizes if size is not None]
+    return max(known) if len(known) == len(sizes) else None
+
+
+def output_bytes(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> int | None:
+    """Bytes of what the backbone gives to heads and gets gradients for, of one forward.
+
+    Args:
+        model: A model on the meta device.
+        inputs: As for ``saved_bytes``, which gives ``None`` for the same architectures.
+    """
+    output = _outputs(model, inputs)
+    if output is None:
+        return None
+    tensors = (each for each in output.values() if isinstance(each, Tensor))
+    return sum(tensor.nbytes for tensor in tensors if tensor.requires_grad)
+
+
+def _outputs(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> Mapping[str, Any] | None:
+    """What the backbone gives; ``None`` if it needs values, not only shapes."""
+    main_input = {model.main_input_name: inputs[model.main_input_name].to("meta")}
+    try:
+        outputs: Mapping[str, Any] = model.backbone(**drop_cache(model.backbone, main_input))
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        return None
+    return outputs
+
+
 def saved_bytes(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> int | None:
     """Bytes that the backbone keeps of one forward for its backward, beside its parameters.
 
@@ -100,10 +151,7 @@ def saved_bytes(model: MultiTaskModel, inputs: Mapping[str, Tensor]) -> int | No
             storages[storage._cdata] = storage
         return tensor
 
-    main_input = {model.main_input_name: inputs[model.main_input_name].to("meta")}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        try:
-            model.backbone(**drop_cache(model.backbone, main_input))
-        except (RuntimeError, NotImplementedError, TypeError, ValueError):
+        if _outputs(model, inputs) is None:
             return None
     return sum(storage.nbytes() for storage in storages.values())

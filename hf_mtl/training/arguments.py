@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainingArguments
+from transformers.training_args import OptimizerNames
 
 from hf_mtl._checks import check_known
 from hf_mtl._numbers import check_positive
@@ -201,11 +202,6 @@ class MultiTaskTrainingArguments(TrainingArguments):
                 f"{self.gradient_method!r}, whose buffers are kept from step to step, but got "
                 f"{self.torch_empty_cache_steps}."
             )
-        if self.optim in ("lomo", "adalomo"):
-            raise ValueError(
-                f"`optim` must be one that steps after the backward with the gradient method "
-                f"{self.gradient_method!r}, but got {self.optim!r}."
-            )
         if method.cancels_scale and not weighting_of(self.weighting).is_constant:
             raise ValueError(
                 f"`weighting` must be left out with the gradient method {self.gradient_method!r}, "
@@ -233,6 +229,13 @@ class MultiTaskTrainingArguments(TrainingArguments):
             )
 
     def _check_supported(self) -> None:
+        optim = OptimizerNames(self.optim).value
+        if optim in ("lomo", "adalomo") or optim.endswith("layerwise"):
+            raise ValueError(
+                f"`optim` must be one that steps when all gradients of a step are there, because a "
+                f"step has several backwards, but got {optim!r}. Choose another one, "
+                f"such as 'adamw_torch'."
+            )
         for name, nothing, advice in _UNSUPPORTED:
             value = getattr(self, name)
             if value != nothing:

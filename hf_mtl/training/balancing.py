@@ -70,11 +70,8 @@ class BalancingTrainer(WeighingTrainer):
             self._engine = chosen_engine(self.args, self.model, self.strategy, self.ranks)
 
     def _stateful_parts(self) -> Mapping[str, Stateful]:
-        parts = super()._stateful_parts()
-        if self._balance is None:
-            return parts
-        log = {"gradient_log": self.gradient_log}
-        return {**parts, "gradient_method": self._balance, **log}
+        parts = {**super()._stateful_parts(), "gradient_log": self.gradient_log}
+        return parts if self._balance is None else {**parts, "gradient_method": self._balance}
 
     def _tensor_parts(self) -> Mapping[str, TensorPart]:
         parts = super()._tensor_parts()

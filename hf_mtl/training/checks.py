@@ -76,6 +76,11 @@ def check_gradient_method(args: MultiTaskTrainingArguments, suite: TaskSuite) ->
     """
     if args.gradient_method is None:
         return
+    if sum(weight > 0 for weight in suite.weights.values()) < 2:
+        raise ValueError(
+            f"`gradient_method` must have two tasks or more to compare, but the suite trains one. "
+            f"Leave it out: {args.gradient_method!r} would do nothing."
+        )
     if _most_tasks_of_a_step(args, suite) < 2:
         raise ValueError(
             f"`gradient_method` must have two tasks or more in a step to compare, but with "
@@ -128,7 +133,9 @@ def _check_compiled(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
 
 
 def _check_engine(args: MultiTaskTrainingArguments, suite: TaskSuite, engine: type[Engine]) -> None:
-    one_draw = args.tasks_per_step == 1 or len(suite.sources) == 1
+    draws = len(suite.sources) if args.tasks_per_step == "all" else args.tasks_per_step
+    is_merged = len(suite.sources) == 1 and args.batches == "merged"
+    one_draw = draws == 1 or is_merged
     if engine.needs_same_rows and not (one_draw and args.gradient_accumulation_steps == 1):
         raise ValueError(
             f"`gradient_engine` must be another one unless all tasks of a step are on the same "

@@ -46,11 +46,34 @@ def chosen_engine(
     return ENGINES[name](strategy, Scope(args.gradient_scope), ranks, model, num_parts)
 
 
-def _runs_as_written(args: MultiTaskTrainingArguments) -> bool:
-    """Whether layers are called by name in the forward and, by checkpointing, in the backward."""
+def _is_reentrant(args: MultiTaskTrainingArguments) -> bool:
+    """Whether activations are checkpointed by reentrant autograd."""
     checkpointing = args.activation_checkpointing_kwargs
-    is_reentrant = isinstance(checkpointing, dict) and checkpointing.get("use_reentrant")
-    return not (args.torch_compile or is_reentrant)
+    return (
+        bool(args.activation_checkpointing)
+        and isinstance(checkpointing, dict)
+        and bool(checkpointing.get("use_reentrant"))
+    )
+
+
+def _check_runnable(
+    name: str | None, args: MultiTaskTrainingArguments, runnable: Collection[str]
+) -> None:
+    """Raises ``ValueError`` if the engine that is named, or the usual one, does not run here."""
+    usual = "streaming"
+    engine = ENGINES[name or usual]
+    if (name or usual) not in runnable:
+        raise ValueError(
+            f"`gradient_engine` must be one of {sorted(runnable)} under this strategy, but got "
+            f"{name!r}: {name or usual!r} needs {engine.requirement}. Name one of them, train "
+            f"under another strategy, or use a `weighting`, such as 'famo'."
+        )
+    if not engine.runs_reentrant and _is_reentrant(args):
+        raise ValueError(
+            f"`gradient_engine` must be another one with reentrant activation checkpointing, "
+            f"through which {name!r} cannot go a second time. Choose 'grouped', or set "
+            f"`activation_checkpointing_kwargs={{'use_reentrant': False}}`."
+        )
 
 
 def engine_name(
@@ -74,13 +97,10 @@ def engine_name(
         )
     Scope(args.gradient_scope).check(parameters)
     name = args.gradient_engine
-    if (name or "streaming") not in runnable:
-        raise ValueError(
-            f"`gradient_engine` must be one of {sorted(runnable)} under this strategy, which shows "
-            f"no gradients that others could use, but got {name!r}. Name one of them, train under "
-            f"another strategy, or use a `weighting`, such as 'famo'."
-        )
-    is_together = args.batches == "merged" and "grouped" in runnable and _runs_as_written(args)
+    _check_runnable(name, args, runnable)
+    # Layers must be called as they are written, in the forward and, by checkpointing, once more.
+    runs_as_written = not (args.torch_compile or _is_reentrant(args))
+    is_together = args.batches == "merged" and "grouped" in runnable and runs_as_written
     if name is None and not is_together:
         return "streaming"
     if name is not None and not ENGINES[name].splits_layers:

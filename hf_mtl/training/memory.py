@@ -10,7 +10,7 @@ import torch
 
 from hf_mtl.data import SourceCollection
 from hf_mtl.models import MultiTaskModel
-from hf_mtl.training.activations import largest_forwards, saved_bytes
+from hf_mtl.training.activations import most_bytes, saved_bytes
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.gradient_plan import make_gradient_plan
 
@@ -38,7 +38,8 @@ class Memory:
       the buckets that are exchanged.
     - ``optimizer``: two values in float32 for each trained parameter, as AdamW keeps them.
       Of these three, a strategy that splits one over the ranks leaves each its part.
-    - ``task_gradients``: those that a gradient method keeps by task, at most.
+    - ``task_gradients``: those that a gradient method keeps by task, at most; 0 where that is not
+      known.
     - ``activations``: what the backbone keeps of one forward for its backward, in the data type
       of the parameters, for the batch that needs most: as many of its longest rows as a batch
       has, or all batches of a step where they are merged. Counted by running the backbone on
@@ -103,11 +104,11 @@ def estimated_memory(
         name: math.ceil(size / args.world_size) if name in split else size
         for name, size in whole.items()
     }
-    by_task = make_gradient_plan(args, model, strategy)
+    by_task = make_gradient_plan(args, model, strategy, train)
     return Memory(
         **own,
-        activations=_activations(model, args, train),
-        task_gradients=0 if by_task is None else by_task.extra_bytes,
+        activations=most_bytes(saved_bytes, model, args, train),
+        task_gradients=0 if by_task is None else by_task.extra_bytes or 0,
     )
 
 
@@ -160,17 +161,3 @@ def memory_warning(needed: Memory, free: int | None) -> str | None:
 
 def _gibibytes(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:.3g} GiB"
-
-
-def _activations(
-    model: MultiTaskModel, args: MultiTaskTrainingArguments, train: SourceCollection
-) -> int | None:
-    forwards = largest_forwards(
-        train,
-        args.train_batch_size,
-        draws=None if args.tasks_per_step == "all" else int(args.tasks_per_step),
-        merged=args.batches == "merged",
-    )
-    sizes = [saved_bytes(model, inputs) for inputs in forwards]
-    known = [size for size in sizes if size is not None]
-    return max(known) if len(known) == len(sizes) else None

@@ -150,7 +150,7 @@ def make_plan(
     check_long_enough(args, steps=steps, steps_per_epoch=steps_per_epoch)
     draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
     forwards = args.gradient_accumulation_steps * (1 if args.batches == "merged" else draws)
-    by_task = make_gradient_plan(args, model, strategy_name(args))
+    by_task = make_gradient_plan(args, model, strategy_name(args), train)
     if by_task is not None:
         forwards = by_task.forwards
     return Plan(

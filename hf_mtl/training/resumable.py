@@ -238,7 +238,10 @@ class ResumableTrainer(Trainer):
         if self.args.ignore_data_skip:
             parts = {name: part for name, part in parts.items() if name in saved.parts}
             files = {name: part for name, part in files.items() if name in saved.files}
-        load_parts(parts, saved.parts, checkpoint)
+        states = saved.parts
+        if self.args.ignore_data_skip:
+            states = {name: state for name, state in states.items() if name in parts}
+        load_parts(parts, states, checkpoint)
         load_tensor_files(files, Path(checkpoint))
 
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:

@@ -4,6 +4,7 @@
 `python tests/support/gradient_table.py` writes it; a test says when it is stale.
 """
 
+from dataclasses import fields
 from pathlib import Path
 
 from docs_tables import (
@@ -21,7 +22,7 @@ from hf_mtl.gradients import GRADIENT_METHODS, GradientMethod
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gradient-methods.md"
 MARKED = marks("gradient methods")
 HEADER = (
-    "| name | what it does | remembers | cancels scale | never conflicts | preferences "
+    "| name | what it does | fields | needs | remembers | cancels scale | never conflicts | preferences "
     "| laws it breaks | source |"
 )
 
@@ -47,6 +48,8 @@ def table_row(name: str, method: GradientMethod) -> str:
     cells = (
         f"`{name}`",
         sentence,
+        ", ".join(f"`{field.name}={getattr(method, field.name)!r}`" for field in fields(method)),
+        needs(method),
         ", ".join(remembered),
         "yes" if method.cancels_scale else "",
         "yes" if method.never_conflicts else "",
@@ -55,6 +58,15 @@ def table_row(name: str, method: GradientMethod) -> str:
         link,
     )
     return markdown_row(cells)
+
+
+def needs(method: GradientMethod) -> str:
+    """What of the gradients it is told."""
+    if method.needs_whole_gradients:
+        return "whole gradients"
+    if method.num_batches > 1:
+        return f"inner products, {method.num_batches} batches"
+    return "inner products"
 
 
 if __name__ == "__main__":

@@ -3,12 +3,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
-from math import sqrt
-from statistics import mean, stdev
+from math import inf, sqrt
+from statistics import mean, median, stdev
 from typing import Any
 
+from scipy.stats import t as student
+
 __all__ = ["Diagnosis", "Pair"]
+
+# Of fewer steps nothing is said: their scatter is hardly known.
+_LEAST_STEPS = 5
+_CONFIDENCE = 0.95
 
 Series = Mapping[int, float]
 """A number for each step in which it is known."""
@@ -21,19 +28,41 @@ class Pair:
     Attributes:
         tasks: The two.
         cosine: Mean cosine between them.
-        error: Standard error of that mean over steps.
+        error: Standard error of that mean over steps, as if these were independent; infinite
+            where there was one.
+        margin: How far the mean may be from what more steps would give, at 95% for all pairs of
+            the diagnosis together; infinite where there were fewer than 5 steps.
         conflicts: Share of the steps in which it was below 0.
+        num_steps: Steps in which both were present and compared.
     """
 
     tasks: tuple[str, str]
     cosine: float
     error: float
+    margin: float
     conflicts: float
+    num_steps: int
 
     @property
     def is_in_conflict(self) -> bool:
         """Whether the two point against each other on average, beyond what chance explains."""
-        return self.cosine + 2 * self.error < 0
+        return self.cosine + self.margin < 0
+
+    def agrees(self, least: float) -> bool:
+        """Whether the mean cosine is above a bound, beyond what chance explains.
+
+        Args:
+            least: The bound.
+        """
+        return self.cosine - self.margin > least
+
+    def may_conflict(self, least: float) -> bool:
+        """Whether too little was seen to tell a conflict from none.
+
+        Args:
+            least: Size of the cosine of a conflict that would matter.
+        """
+        return not self.is_in_conflict and self.cosine - self.margin < -least
 
 
 @dataclass(frozen=True)
@@ -45,12 +74,16 @@ class Diagnosis:
         norms: Length of the gradient of each, by step.
         shares: Share of each in the squared length of the direction, by step.
         cosines: Cosine between each two, by step.
+        compared: What was compared, in words.
+        changes: What was changed in the recipe for it, each ``name: value``.
     """
 
     tasks: Sequence[str]
     norms: Mapping[str, Series]
     shares: Mapping[str, Series]
     cosines: Mapping[tuple[str, str], Series]
+    compared: str = "gradients of the shared parameters"
+    changes: Sequence[str] = ()
 
     @classmethod
     def of(cls, log: Iterable[Mapping[str, Any]], tasks: Sequence[str]) -> "Diagnosis":
@@ -87,7 +120,13 @@ class Diagnosis:
     @property
     def pairs(self) -> list[Pair]:
         """Each two tasks, those that conflict most first."""
-        found = [_pair(tasks, list(series.values())) for tasks, series in self.cosines.items()]
+        # Among many pairs some look unlike 0 by chance: by Bonferroni each gets its part of what
+        # may go wrong.
+        num_judged = sum(len(series) >= _LEAST_STEPS for series in self.cosines.values())
+        found = [
+            _pair(tasks, list(series.values()), num_judged)
+            for tasks, series in self.cosines.items()
+        ]
         return sorted(found, key=lambda pair: pair.cosine)
 
     @property
@@ -96,9 +135,12 @@ class Diagnosis:
         return {task: mean(series.values()) for task, series in self.norms.items()}
 
     @property
-    def mean_shares(self) -> dict[str, float]:
-        """Mean share of each task in the direction; none where that is no weighted mean."""
-        return {task: mean(series.values()) for task, series in self.shares.items() if series}
+    def median_shares(self) -> dict[str, float]:
+        """Median share of each task in the direction; none where that is no weighted mean.
+
+        Not the mean: where gradients nearly cancel, a step has shares of any size.
+        """
+        return {task: median(series.values()) for task, series in self.shares.items() if series}
 
 
 def _series(lines: Iterable[Mapping[str, Any]], key: str) -> Series:
@@ -109,7 +151,26 @@ def _pairs(tasks: Sequence[str]) -> list[tuple[str, str]]:
     return list(combinations(tasks, 2))
 
 
-def _pair(tasks: tuple[str, str], values: Sequence[float]) -> Pair:
-    error = stdev(values) / sqrt(len(values)) if len(values) > 1 else 0.0
-    conflicts = sum(value < 0 for value in values) / len(values)
-    return Pair(tasks, mean(values), error, conflicts)
+def _pair(tasks: tuple[str, str], values: Sequence[float], num_judged: int) -> Pair:
+    num_steps = len(values)
+    error = stdev(values) / sqrt(num_steps) if num_steps > 1 else inf
+    return Pair(
+        tasks,
+        cosine=mean(values),
+        error=error,
+        margin=_margin(error, num_steps, num_judged),
+        conflicts=sum(value < 0 for value in values) / num_steps,
+        num_steps=num_steps,
+    )
+
+
+def _margin(error: float, num_steps: int, num_judged: int) -> float:
+    """Half the width of a confidence interval that holds for all pairs together."""
+    if num_steps < _LEAST_STEPS:
+        return inf
+    return error * _quantile(1 - (1 - _CONFIDENCE) / 2 / num_judged, num_steps - 1)
+
+
+@cache
+def _quantile(probability: float, degrees_of_freedom: int) -> float:
+    return float(student.ppf(probability, degrees_of_freedom))

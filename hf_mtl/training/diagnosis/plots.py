@@ -10,15 +10,29 @@ import numpy as np
 from hf_mtl._optional import require
 from hf_mtl.training.diagnosis.measures import Diagnosis
 
-__all__ = ["draw"]
+__all__ = ["PICTURE_FILES", "draw", "require_plots"]
+
+PICTURE_FILES = ("cosines.png", "norms.png", "shares.png")
+"""Every file that may be drawn."""
 
 _MOST_COLUMNS = 50
 # Cosines below are noise, and are to look so.
 _LEAST_SCALE = 0.2
+# A step whose gradients nearly cancel has shares of any size, beside which others would be flat.
+_SHARES_SHOWN = (-1.0, 2.0)
+
+
+def require_plots() -> Any:
+    """What draws.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+    """
+    return require("matplotlib.figure", extra="plots")
 
 
 def draw(diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
-    """Draws the pictures into a folder.
+    """Draws the pictures into a folder; of shares only if the direction has some.
 
     Args:
         diagnosis: What to draw.
@@ -31,11 +45,12 @@ def draw(diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
         ImportError: If matplotlib is not installed.
     """
     pictures: dict[str, tuple[str, Callable[[Any, Diagnosis], None]]] = {
-        "Cosines over time": ("cosines.png", _cosines),
-        "Lengths of gradients": ("norms.png", _norms),
-        "Share of the update": ("shares.png", _shares),
+        "Cosines over time": (PICTURE_FILES[0], _cosines),
+        "Lengths of gradients": (PICTURE_FILES[1], _norms),
     }
-    figures = require("matplotlib.figure", extra="plots")
+    if diagnosis.median_shares:
+        pictures["Share of the update"] = (PICTURE_FILES[2], _shares)
+    figures = require_plots()
     for title, (name, fill) in pictures.items():
         height = 3.5 if fill is not _cosines else 1.5 + 0.3 * len(diagnosis.cosines)
         figure = figures.Figure(figsize=(8, height), layout="constrained")
@@ -74,6 +89,8 @@ def _shares(axes: Any, diagnosis: Diagnosis) -> None:
     for task, series in diagnosis.shares.items():
         axes.plot(list(series), list(series.values()), label=task, linewidth=1)
     axes.axhline(0, color="black", linewidth=0.5)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, _SHARES_SHOWN[0]), min(high, _SHARES_SHOWN[1]))
     axes.legend(fontsize="small")
 
 

@@ -68,6 +68,10 @@ class Engine(ABC):
         needs_same_rows: Whether it can only compare tasks that have the same rows.
         is_exchanged: Whether its backward is one that the strategy exchanges itself.
         keeps_gradients: Whether the gradients of all tasks are kept until they are combined.
+        runs_reentrant: Whether its backwards can go through layers that are checkpointed by
+            reentrant autograd.
+        keeps_outputs: Whether the outputs of the backbone are kept for each task.
+        requirement: What it needs of a strategy, in words.
     """
 
     splits_layers: ClassVar[bool] = False
@@ -75,6 +79,9 @@ class Engine(ABC):
     needs_same_rows: ClassVar[bool] = False
     is_exchanged: ClassVar[bool] = False
     keeps_gradients: ClassVar[bool] = True
+    runs_reentrant: ClassVar[bool] = True
+    keeps_outputs: ClassVar[bool] = False
+    requirement: ClassVar[str] = "gradients that can be read after each backward"
 
     def __init__(
         self,
@@ -192,7 +199,10 @@ class BufferedEngine(Engine):
             self._gradients = TaskGradients(parameters.values())
         self._compared = {parameters[name] for name in self._scope.names(parameters)}
         self._gradients.begin(self._num_gradients)
-        yield
+        try:
+            yield
+        finally:
+            self._gradients.end()
 
     def finish(self, solve: Solve) -> None:
         inside: list[Block] = []

@@ -33,8 +33,9 @@ class Block:
         """The block with all elements, of which those in other rows are 0."""
         if self.rows is None:
             return self
-        own = self.gradients.view(len(self.gradients), len(self.rows), -1)
-        gradients = own.new_zeros(len(own), *self.parameter.shape)
+        shape = self.parameter.shape
+        own = self.gradients.view(len(self.gradients), len(self.rows), *shape[1:])
+        gradients = own.new_zeros(len(own), *shape)
         gradients[:, self.rows] = own
         return Block(self.parameter, gradients.flatten(1))
 
@@ -48,7 +49,7 @@ class Block:
             set_gradient(self.parameter, direction)
             return
         gradient = torch.zeros_like(self.parameter)
-        gradient[self.rows] = direction.view(len(self.rows), -1)
+        gradient[self.rows] = direction.view(len(self.rows), *gradient.shape[1:])
         self.parameter.grad = gradient
 
 

@@ -64,6 +64,7 @@ class GroupedEngine(BufferedEngine):
     """One forward and one backward for all tasks that are on different rows."""
 
     splits_layers: ClassVar[bool] = True
+    requirement: ClassVar[str] = "whole parameters on every rank, and gradients not exchanged yet"
 
     @classmethod
     def passes(cls, tasks_of_draws: Sequence[int], *, is_merged: bool) -> tuple[int, int]:
@@ -98,6 +99,9 @@ class GroupedTwiceEngine(Engine):
     splits_layers: ClassVar[bool] = True
     needs_one_backward: ClassVar[bool] = True
     keeps_gradients: ClassVar[bool] = False
+    # Its second backward is one of chosen inputs, which reentrant autograd does not take.
+    runs_reentrant: ClassVar[bool] = False
+    requirement: ClassVar[str] = "one process for its two backwards"
 
     @classmethod
     def passes(cls, tasks_of_draws: Sequence[int], *, is_merged: bool) -> tuple[int, int]:
@@ -109,8 +113,12 @@ class GroupedTwiceEngine(Engine):
         self._parameters = parameters
         compared = {parameters[name] for name in self._scope.names(parameters)}
         self._sink = GramianSink(parameters.values(), compared, len(tasks))
-        with ExitStack() as self._until_applied:
-            yield
+        try:
+            with ExitStack() as self._until_applied:
+                yield
+        finally:
+            # Where the step ended early, they hold its graph.
+            self._losses: Mapping[str, Tensor] = {}
 
     @contextmanager
     def around(self, forward: Mapping[str, Any]) -> Iterator[None]:
@@ -129,7 +137,6 @@ class GroupedTwiceEngine(Engine):
         self._grouping.is_split = False
         by_task = dict(zip(self._tasks, coefficients.tolist(), strict=True))
         total = torch.stack([loss * by_task[task] for task, loss in self._losses.items()]).sum()
-        self._losses = {}
         torch.autograd.backward(total, inputs=list(self._parameters.values()))
         self._grouping.after_backward()
 

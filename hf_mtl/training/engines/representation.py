@@ -27,6 +27,7 @@ class RepresentationEngine(Engine):
     """
 
     keeps_gradients: ClassVar[bool] = False
+    keeps_outputs: ClassVar[bool] = True
     needs_same_rows: ClassVar[bool] = True
     is_exchanged: ClassVar[bool] = True
 
@@ -37,6 +38,7 @@ class RepresentationEngine(Engine):
     @contextmanager
     def step(self, parameters: Mapping[str, nn.Parameter], tasks: Sequence[str]) -> Iterator[None]:
         self._tasks = list(tasks)
+        self._losses: Mapping[str, Tensor] = {}
         hooks = [self._model.backbone.register_forward_hook(self._part_by_task)]
         for task in tasks:
             take = self._taking(self._tasks.index(task))
@@ -46,8 +48,13 @@ class RepresentationEngine(Engine):
         finally:
             for hook in hooks:
                 hook.remove()
+            # They hold the graph of the step.
+            self._losses = {}
+            self._outputs: Mapping[str, Tensor] = {}
+            self._of_tasks: Sequence[Mapping[str, Tensor]] = []
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
+        assert not self._losses, "a step of several forwards is refused"
         self._losses = losses
 
     def finish(self, solve: Solve) -> None:

@@ -52,7 +52,8 @@ class ScatteredBlocks:
     def _scattered(self, message: Sequence[Block]) -> Tensor:
         num_tasks = len(message[0].gradients)
         length = sum(block.gradients.shape[1] for block in message)
-        own_length = -(-length // self._world_size)
+        # One at least, for there may be no row at all.
+        own_length = max(1, -(-length // self._world_size))
         # The part of each rank has to be contiguous.
         sent = message[0].gradients.new_zeros(self._world_size, num_tasks, own_length)
         flat = torch.cat([block.gradients for block in message], dim=1)
@@ -75,12 +76,13 @@ def with_same_rows(blocks: Sequence[Block]) -> list[Block]:
 def _with_rows_of_all(block: Block) -> Block:
     assert block.rows is not None
     num_tasks, height = len(block.gradients), len(block.parameter)
+    width = block.parameter[:1].numel()
     occurs = torch.zeros(height, dtype=torch.int32, device=block.gradients.device)
     occurs[block.rows] = 1
     dist.all_reduce(occurs, op=dist.ReduceOp.MAX)
     rows = occurs.nonzero().flatten()
-    own = block.gradients.view(num_tasks, len(block.rows), -1)
-    gradients = own.new_zeros(num_tasks, len(rows), own.shape[2])
+    own = block.gradients.view(num_tasks, len(block.rows), width)
+    gradients = own.new_zeros(num_tasks, len(rows), width)
     gradients[:, torch.searchsorted(rows, block.rows)] = own
     return Block(block.parameter, gradients.flatten(1), rows)
 

@@ -15,8 +15,9 @@ class Scope:
     """The shared parameters whose gradients are compared; the weights hold for all of them.
 
     Args:
-        entry: ``None``: all. A whole number ``k``: those of the last ``k`` layers. A text: those
-            in whose names this regular expression is found, such as ``"lora_"``.
+        entry: ``None``: all. A whole number ``k``: those of the last ``k`` layers; of several
+            stacks of layers the decoder's, or else the deepest, or else the last. A text: those in
+            whose names this regular expression is found, such as ``"lora_"``.
 
     Raises:
         ValueError: If it is none of these.
@@ -60,15 +61,35 @@ class Scope:
             return names
         if isinstance(self.entry, str):
             return [name for name in names if re.search(self.entry, name)]
-        return _of_last_layers(names, self.entry)
+        _, layers = _stack(names)
+        return [name for layer in sorted(layers)[-self.entry :] for name in layers[layer]]
+
+    def described(self, parameters: Iterable[str]) -> str | None:
+        """What is compared, in words; ``None``: all.
+
+        Args:
+            parameters: Names of the shared parameters that are trained.
+        """
+        if self.entry is None:
+            return None
+        if isinstance(self.entry, str):
+            return f"parameters with {self.entry!r} in their names"
+        stack, layers = _stack(list(parameters))
+        return f"the last {self.entry} of {len(layers)} layers of {stack}"
 
     def check(self, parameters: Iterable[str]) -> None:
-        """Raises ``ValueError`` if no parameter is compared.
+        """Raises ``ValueError`` if no parameter is compared, or there are not as many layers.
 
         Args:
             parameters: Names of the shared parameters that are trained.
         """
         names = list(parameters)
+        stack, layers = _stack(names)
+        if isinstance(self.entry, int) and 0 < len(layers) < self.entry:
+            raise ValueError(
+                f"`gradient_scope` must be at most {len(layers)}, the layers of `{stack}` that are "
+                f"trained, but got {self.entry}. Leave it out to compare all gradients."
+            )
         if not self.names(names):
             raise ValueError(
                 f"`gradient_scope` must take in a shared parameter that is trained, but "
@@ -76,14 +97,19 @@ class Scope:
             )
 
 
-def _of_last_layers(names: list[str], count: int) -> list[str]:
-    """Parameters of the last layers of the deepest stack."""
+def _stack(names: list[str]) -> tuple[str, dict[int, list[str]]]:
+    """Name of the stack whose layers are counted, and its parameters by layer.
+
+    It is to be the one that a forward ends with: a decoder, or else the deepest one. Of several,
+    models have the last in their forward as the last of their parameters, too.
+    """
     by_stack: dict[str, dict[int, list[str]]] = {}
     for name in names:
         if found := _LAYER.match(name):
             layers = by_stack.setdefault(found[1], {})
             layers.setdefault(int(found[2]), []).append(name)
-    if not by_stack:
-        return []
-    deepest = max(by_stack.values(), key=len)
-    return [name for layer in sorted(deepest)[-count:] for name in deepest[layer]]
+    return max(
+        reversed(by_stack.items()),
+        key=lambda stack: ("decoder" in stack[0], len(stack[1])),
+        default=("", {}),
+    )

@@ -11,6 +11,9 @@ from hf_mtl.training.engines.block import Block
 
 __all__ = ["TaskGradients"]
 
+Rows = tuple[Tensor, Tensor]
+"""Indices of rows ``[n]``, and what is added to them ``[n, D]``."""
+
 
 class TaskGradients:
     """Gradients of the tasks of a step with respect to shared parameters.
@@ -30,11 +33,15 @@ class TaskGradients:
         self.num_tasks = 0
         self._buffers: dict[nn.Parameter, Tensor] = {}
         self._written: dict[nn.Parameter, set[int]] = {}
-        self._rows: dict[nn.Parameter, list[tuple[int, Tensor, Tensor]]] = {}
+        self._rows: dict[nn.Parameter, dict[int, list[Rows]]] = {}
 
     def begin(self, num_tasks: int) -> None:
         """Begins a step with this many tasks, all of whose gradients are 0."""
         self.num_tasks = num_tasks
+        self.end()
+
+    def end(self) -> None:
+        """Ends a step: keeps its buffers for the next one, and nothing else."""
         self._written = {}
         self._rows = {}
 
@@ -75,16 +82,27 @@ class TaskGradients:
     def add_rows(self, parameter: nn.Parameter, task: int, indices: Tensor, values: Tensor) -> None:
         """Adds to some rows of the gradient of a task; the others stay as they are.
 
+        What is kept of a task never has more rows than the parameter.
+
         Args:
             parameter: One of the parameters, ``[V, D]``.
             task: Position of the task in the step.
             indices: Rows, ``[n]``; one that comes several times is added to as often.
             values: What is added to each, ``[n, D]``.
         """
-        self._rows.setdefault(parameter, []).append((task, indices, values))
+        pieces = self._rows.setdefault(parameter, {}).setdefault(task, [])
+        if values.untyped_storage().nbytes() > values.nbytes:
+            # The rest of what it is a part of must not be kept with it.
+            values = values.clone()
+        pieces.append((indices, values))
+        if sum(len(each) for each, _ in pieces) > len(parameter):
+            pieces[:] = [_summed(pieces, parameter)]
 
     def blocks(self) -> list[Block]:
-        """The gradients, parameter by parameter; those that no task has moved are left out."""
+        """The gradients, parameter by parameter; those that no task has moved are left out.
+
+        To be called once in a step: rows that came one by one are kept no longer.
+        """
         blocks = map(self._block_of, self.parameters)
         return [block for block in blocks if block is not None]
 
@@ -102,11 +120,12 @@ class TaskGradients:
 
     def _block(self, parameter: nn.Parameter) -> Block:
         """All elements; rows that came one by one are added to them."""
-        for task, indices, values in self._rows.pop(parameter, []):
+        for task, pieces in self._rows.pop(parameter, {}).items():
             target, is_fresh = self._target(parameter, task)
             if is_fresh:
                 target.zero_()
-            target.index_add_(0, indices, values.to(target.dtype))
+            for indices, values in pieces:
+                target.index_add_(0, indices, values.to(target.dtype))
         buffer = self._buffers[parameter]
         for task in set(range(self.num_tasks)) - self._written[parameter]:
             buffer[task].zero_()
@@ -114,14 +133,14 @@ class TaskGradients:
 
     def _rows_block(self, parameter: nn.Parameter) -> Block:
         """Only the rows that occur for some task."""
-        parts = self._rows[parameter]
-        rows, places = torch.cat([indices for _, indices, _ in parts]).unique(return_inverse=True)
-        tasks = torch.cat([torch.full_like(indices, task) for task, indices, _ in parts])
-        width = parameter.shape[1]
-        gradients = parameter.new_zeros(self.num_tasks * len(rows), width)
-        values = torch.cat([values.to(parameter.dtype) for _, _, values in parts])
-        gradients.index_add_(0, tasks * len(rows) + places, values)
-        return Block(parameter, gradients.view(self.num_tasks, -1), rows)
+        parts = self._rows.pop(parameter)
+        rows = torch.cat([indices for each in parts.values() for indices, _ in each]).unique()
+        gradients = parameter.new_zeros(self.num_tasks, len(rows), parameter.shape[1])
+        for task, pieces in parts.items():
+            for indices, values in pieces:
+                places = torch.searchsorted(rows, indices)
+                gradients[task].index_add_(0, places, values.to(parameter.dtype))
+        return Block(parameter, gradients.flatten(1), rows)
 
     def _target(self, parameter: nn.Parameter, task: int) -> tuple[Tensor, bool]:
         written = self._written.setdefault(parameter, set())
@@ -135,3 +154,12 @@ class TaskGradients:
             self._buffers[parameter] = buffer
         written.add(task)
         return buffer[task], is_fresh
+
+
+def _summed(pieces: Iterable[Rows], parameter: nn.Parameter) -> Rows:
+    """Pieces of the gradient of a parameter as one, in which every row comes once."""
+    rows = torch.cat([indices for indices, _ in pieces]).unique()
+    total = parameter.new_zeros(len(rows), parameter.shape[1])
+    for indices, values in pieces:
+        total.index_add_(0, torch.searchsorted(rows, indices), values.to(parameter.dtype))
+    return rows, total

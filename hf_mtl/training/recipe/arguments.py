@@ -99,13 +99,16 @@ def _without_culprits(
     """The values that go together; one that does not is noted with what the arguments say.
 
     The arguments check values together and stop at the first that is wrong. The culprit is the
-    first value without which the complaint is gone; it is taken out and the rest tried again.
+    first value without which the complaint is gone, first of all the one that it is about; it is
+    taken out and the rest tried again.
     """
     while (complaint := _complaint(given)) is not None:
+        # The value that it begins with, if that is one; else one it does not name has a part in it.
+        named = sorted(given, key=lambda name: not complaint.startswith(f"`{name}`"))
         culprit = next(
             (
                 name
-                for name in given
+                for name in named
                 if _complaint({key: given[key] for key in given if key != name}) != complaint
             ),
             None,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gradients by task, however they are obtained: against plain training and naive loops."""
 
+import gc
 import itertools
 
 import pytest
@@ -252,6 +253,44 @@ def test_the_last_layers_alone_may_be_compared(toy_trainer):
     for task in last.suite:
         key = f"gradient_norm/{task}"
         assert 0 < history(last)[0][key] < history(whole)[0][key]
+
+
+def tensors_with_a_graph():
+    """Those that something still holds, by id."""
+    gc.collect()
+    tensors = (each for each in gc.get_objects() if issubclass(type(each), torch.Tensor))
+    return {id(each): each.shape for each in tensors if each.grad_fn is not None}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tasks_per_step": 1, "gradient_engine": "representation"},
+        {"gradient_engine": "streaming"},
+        {"batches": "merged"},
+    ],
+    ids=["representation", "streaming", "grouped"],
+)
+def test_after_training_no_graph_is_kept_and_no_row_of_an_embedding(toy_trainer, settings):
+    before = tensors_with_a_graph()
+    trainer = trained(toy_trainer, "run", gradient_method="mgda", **settings)
+    assert tensors_with_a_graph().keys() <= before.keys()
+    if isinstance(trainer._engine, engines.BufferedEngine):
+        assert trainer._engine._gradients._rows == {}
+        assert trainer._engine._gradients._buffers  # those are kept for the next step
+
+
+def test_rows_of_an_embedding_are_added_up_over_micro_batches(toy_trainer):
+    """As many more micro-batches do not keep more, and the gradients are those of one backward."""
+    settings = {
+        "gradient_accumulation_steps": 6,
+        "per_device_train_batch_size": 2,
+        "gradient_method": "upgrad",
+        "max_steps": 2,
+    }
+    streamed = trained(toy_trainer, "streamed", **settings)
+    grouped = trained(toy_trainer, "grouped", **settings, batches="merged")
+    assert_same_parameters(grouped, streamed)
 
 
 @pytest.mark.real_weights

@@ -70,6 +70,34 @@ def test_between_two_comparisons_weights_are_kept(toy_trainer):
     assert ["gradient_conflicts" in line for line in lines] == [True, False, False] * 2
 
 
+@dataclass(frozen=True)
+class _Fixed(GramianMethod):
+    def weights(self, gramian, tasks, state, context):
+        given = torch.tensor([-1.0, 0.1, 4.0, 1.0]).double()
+        return given[: len(tasks)], state
+
+
+@pytest.mark.parametrize("batches", ["separate", "merged"])
+def test_between_two_comparisons_heads_keep_the_gradient_of_their_own_loss(
+    toy_trainer, registered, batches
+):
+    """What is weighted is the gradient that goes on into the backbone."""
+    registered("fixed", _Fixed)
+    settings = EXACT | {
+        "batches": batches,
+        "tasks_per_step": "all",
+        "gradient_method": "fixed",
+        "max_steps": 2,
+        "optim": "sgd",
+    }
+    compared = trained(toy_trainer, "compared", **settings)
+    held = trained(toy_trainer, "held", **settings, gradient_update_every=2)
+    assert "gradient_conflicts" not in history(held)[1]
+    assert_same_parameters(held, compared)
+    for found, expected in zip(history(held), history(compared), strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"])
+
+
 def test_a_step_with_one_task_is_a_plain_one(toy_trainer):
     """Draws of one source at a time: only that of names has two tasks."""
     trainer = trained(toy_trainer, "some", tasks_per_step=1, max_steps=9, gradient_method="pcgrad")
@@ -122,6 +150,16 @@ def test_a_checkpoint_of_another_method_is_refused(toy_trainer):
     trainer.train()
     other = toy_trainer("new", **saving, gradient_method="pcgrad")
     with pytest.raises(ValueError, match=r"`gradient_method` must be that of the checkpoint, .*mg"):
+        other.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-1")
+
+
+@pytest.mark.parametrize("name", ["upgrad", "gradnorm"])
+def test_a_run_without_the_method_of_its_checkpoint_is_refused(toy_trainer, name):
+    saving = {"max_steps": 2, "save_strategy": "steps", "save_steps": 1, "tasks_per_step": "all"}
+    trainer = toy_trainer("old", **saving, gradient_method=name)
+    trainer.train()
+    other = toy_trainer("new", **saving)
+    with pytest.raises(ValueError, match=r"must have every part .* lacks \['gradient_method'\]"):
         other.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-1")
 
 

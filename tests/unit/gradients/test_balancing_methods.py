@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Methods that balance lengths or progress, against answers that can be worked out by hand."""
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -144,3 +146,38 @@ def test_gradients_that_cancel_out_leave_the_mean_and_say_so_once(method, monkey
     assert weights_of(method, [[1.0, -1.0], [-1.0, 1.0]]) == [1.0, 1.0]
     assert said[0].startswith(f"{method}: ")
     assert said[0].endswith("Such steps follow the mean of the gradients; this is said once.")
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.5, 2.0, 4.0])
+def test_fairgrad_maximises_utilities_that_preferences_multiply(alpha):
+    """Of orthogonal gradients of squared lengths ``m``: ``w = (p / m^alpha)^(1 / (1 + alpha))``."""
+    first, second = weights_of(FairGrad(alpha=alpha), ORTHOGONAL, preferences=(4, 1))
+    expected = (4 / 1**alpha) ** (1 / (1 + alpha)) / (1 / 4**alpha) ** (1 / (1 + alpha))
+    assert first / second == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.1, 0.3])
+def test_fairgrad_finds_weights_next_to_a_short_gradient(alpha):
+    for seed in range(10):
+        generator = torch.Generator().manual_seed(seed)
+        gradients = torch.randn(4, 10, generator=generator).double()
+        gradients[0] *= 1e-3
+        gramian = gradients @ gradients.T
+        ones = torch.ones(4).double()
+        context = GradientContext(0, ones, ones)
+        weights, _ = FairGrad(alpha=alpha).weights(gramian, torch.arange(4), {}, context)
+        assert not torch.equal(weights, ones)
+        assert bool((gramian @ weights >= -1e-12 * gramian.diagonal().sqrt()).all())
+
+
+@pytest.mark.parametrize("method", [MGDA(), IMTLG(), ConFIG(), NashMTL(), FairGrad()], ids=str)
+@pytest.mark.parametrize("square", [0.0, math.inf], ids=["vanished", "overflowed"])
+def test_what_is_left_of_a_step_has_the_preferences(method, square):
+    weights = weights_of(method, [[square, 0.0], [0.0, 1.0]], preferences=(1.5, 0.5))
+    assert weights == [1.5, 0.5]
+
+
+@pytest.mark.parametrize("method", [IMTLG(), NashMTL(), FairGrad()], ids=str)
+def test_the_mean_of_gradients_that_cancel_out_has_the_preferences(method):
+    weights = weights_of(method, [[1.0, -1.0], [-1.0, 1.0]], preferences=(1.5, 0.5))
+    assert weights == [1.5, 0.5]

@@ -133,3 +133,13 @@ def test_gradvac_remembers_pairs_by_their_tasks():
 def test_gradvac_refuses_a_share_beyond_its_range(beta):
     with pytest.raises(ValueError, match=f"`beta` must be .*, but got {beta}"):
         GradVac(beta=beta)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e-2, 1e-4])
+@pytest.mark.parametrize("method", [UPGrad(), DualProj()], ids=str)
+def test_a_short_gradient_is_freed_of_conflicts_with_a_long_one(method, ratio):
+    gramian = torch.tensor([[1.0, -0.9 * ratio], [-0.9 * ratio, ratio**2]]).double()
+    weights, _ = weights_of(method, gramian.tolist())
+    length = (weights @ gramian @ weights).sqrt()
+    cosines = gramian @ weights / gramian.diagonal().sqrt() / length
+    assert bool((cosines >= -1e-2).all())

@@ -69,7 +69,7 @@ def test_upgrad_is_the_sum_of_such_directions(gradients):
 
 def test_a_regularization_solves_the_program_of_the_regularized_gramian(gradients):
     gramian = gradients @ gradients.T
-    regularized = gramian + 1e-2 * gramian.trace() * torch.eye(len(gramian)).double()
+    regularized = gramian + 1e-2 * gramian.diagonal().diag()
     weights = weights_of(DualProj(regularization=1e-2), gradients)
     assert_nearest_without_conflict(regularized, torch.ones_like(weights), weights)
 

@@ -182,8 +182,13 @@ def test_gradients_that_overflowed_leave_weights_of_1(method):
         (SDMGrad, {"momentum": 1}, r"`momentum` must be in \[0, 1\), but got 1"),
         (SDMGrad, {"learning_rate": 0}, "`learning_rate` must be a positive number, but got 0"),
         (SDMGrad, {"num_iterations": 0}, "`num_iterations` must be a positive whole number"),
-        (AutoLambda, {"primary": []}, r"`primary` must hold positions of tasks, .* but got \[\]"),
-        (AutoLambda, {"primary": ["mnli"]}, r"`primary` must hold positions .*\['mnli'\]"),
+        (
+            AutoLambda,
+            {"primary": []},
+            r"`primary` must be a list of positions of tasks, .* but got \[\]",
+        ),
+        (AutoLambda, {"primary": ["mnli"]}, r"`primary` must be a list .*\['mnli'\]"),
+        (AutoLambda, {"primary": 1}, r"`primary` must be a list of positions of tasks, .* got 1"),
         (AutoLambda, {"initial": 0}, "`initial` must be a positive number, but got 0"),
     ],
 )

@@ -110,10 +110,13 @@ def test_db_mtl_makes_averages_of_log_gradients_as_long_as_the_longest():
     history = [given(vectors([4, 0, 0], [0, 3, 0]), losses=[2.0, 3.0])]
     history.append(given(vectors([0, 4, 0], [0, 3, 0]), losses=[2.0, 3.0]))
     first, second = directions(DBMTL(beta=0.5), history)
-    assert first == pytest.approx([2 / 2, 2 / 2, 0], rel=1e-7)
+    # As long as gradients are: 4 and 3, those of the logarithms 2 and 1.
+    scale = (4 + 3) / (2 + 1)
+    assert first == pytest.approx([scale * 2 / 2, scale * 2 / 2, 0], rel=1e-7)
     # Averages [0.5, 1] and [0, 0.75] over 1 - 0.5^2.
     longest = math.hypot(0.5, 1) / 0.75
-    assert second == pytest.approx([0.5 / 0.75 / 2, (1 / 0.75 + longest) / 2, 0], rel=1e-7)
+    expected = [0.5 / 0.75 / 2, (1 / 0.75 + longest) / 2, 0]
+    assert second == pytest.approx([scale * each for each in expected], rel=1e-7)
 
 
 def test_excess_mtl_raises_the_weight_of_what_has_still_to_gain():
@@ -151,3 +154,16 @@ def test_excess_mtl_is_that_of_torchjd_in_every_step(seed):
 def test_values_out_of_range_are_refused(method, field, value, rule):
     with pytest.raises(ValueError, match=f"`{field}` must be {rule}"):
         method(**{field: value})
+
+
+@pytest.mark.parametrize("method", [DBMTL(beta=0.0), MoCo(beta=1.0, gamma=0.0)], ids=str)
+def test_directions_are_as_long_as_gradients_whatever_the_losses_are(method):
+    for loss in (2.0, 0.01):
+        (direction,) = directions(method, [given(vectors([3, 0], [0, 3]), losses=[loss, loss])])
+        assert direction == pytest.approx([1.5, 1.5])
+
+
+@pytest.mark.parametrize("method", [DBMTL(beta=0.0), MoCo(beta=1.0, gamma=0.0)], ids=str)
+def test_a_loss_below_0_turns_no_gradient_round(method):
+    (direction,) = directions(method, [given(vectors([1, 0], [0, 1]), losses=[-1.0, 0.9])])
+    assert all(0 <= each < 2 for each in direction)

@@ -105,7 +105,11 @@ def test_rows_that_are_shuffled_together_are_at_least_one(tmp_path):
             ValueError,
             "`torch_empty_cache_steps` must be left out",
         ),
-        ({"gradient_method": "mgda", "optim": "lomo"}, ValueError, "steps after the backward"),
+        (
+            {"gradient_method": "mgda", "optim": "lomo"},
+            ValueError,
+            "steps when all gradients of a step are there",
+        ),
         (
             {"gradient_method": "nash_mtl", "weighting": "dwa"},
             ValueError,

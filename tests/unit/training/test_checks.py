@@ -7,6 +7,7 @@ from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
 from hf_mtl.training.checks import (
     check_by_source,
     check_construction,
+    check_gradient_method,
     check_prepared,
     set_best_metric_direction,
 )
@@ -102,3 +103,49 @@ def test_weights_that_are_all_zero_cannot_be_trained(tmp_path):
     suite = TaskSuite({task: spec.replace(weight=0) for task, spec in SUITE.items()})
     with pytest.raises(ValueError, match="`weight` must be above 0 for at least one task"):
         check_construction(arguments(tmp_path), suite, {})
+
+
+@pytest.mark.parametrize(
+    ("method", "position"),
+    [
+        ({"name": "pcd", "primary": 3}, 3),
+        ({"name": "pcd", "primary": 1}, 1),
+        ({"name": "auto_lambda", "primary": [0, 7]}, 7),
+        ({"name": "cr_mogm", "method": {"name": "pcd", "primary": 5}}, 5),
+    ],
+    ids=str,
+)
+def test_a_primary_task_has_to_be_one_that_is_trained(tmp_path, method, position):
+    suite = SUITE.replace("valence", weight=0.0)
+    suite = TaskSuite({**suite, "z": TaskSpec("regression")})
+    args = arguments(
+        tmp_path, gradient_method=method, tasks_per_step="all", gradient_accumulation_steps=2
+    )
+    message = rf"`primary` must name tasks .* \{{0: 'topic', 2: 'z'\}}, but got \[{position}\]"
+    with pytest.raises(ValueError, match=message):
+        check_gradient_method(args, suite)
+
+
+def test_a_suite_of_one_task_has_no_gradients_to_compare(tmp_path):
+    args = arguments(tmp_path, gradient_method="upgrad", tasks_per_step="all")
+    with pytest.raises(ValueError, match="but the suite trains one"):
+        check_gradient_method(args, SUITE.replace("valence", weight=0.0))
+
+
+@pytest.mark.parametrize("batches", ["separate", "merged"])
+def test_representations_of_two_draws_of_one_source_are_on_the_same_rows_if_merged(
+    tmp_path, batches
+):
+    suite = SUITE.replace("topic", source="rows").replace("valence", source="rows")
+    args = arguments(
+        tmp_path,
+        gradient_method="upgrad",
+        gradient_engine="representation",
+        tasks_per_step=2,
+        batches=batches,
+    )
+    if batches == "merged":
+        check_gradient_method(args, suite)
+        return
+    with pytest.raises(ValueError, match="all tasks of a step are on the same rows"):
+        check_gradient_method(args, suite)

@@ -74,6 +74,20 @@ def test_weights_are_held_between_updates_for_tasks_that_have_some():
     assert balance.held(["a", "c"], 3) is None
 
 
+def test_a_comparison_that_is_due_waits_for_a_step_that_can_make_it():
+    """As where most steps have one task: they do not use the turn up."""
+    balance = after_steps(begun(update_every=3), num_steps=1)
+    assert balance.held(["a"], 3) == {"a": 1.0}
+    assert balance.held(["a", "c"], 4) is None
+
+
+def test_another_task_at_the_position_of_the_primary_one_is_refused():
+    saved = after_steps(begun({"name": "pcd", "primary": 0})).state_dict()
+    other = GradientBalance({"name": "pcd", "primary": 0}, lambda: ["b", "a", "c"])
+    with pytest.raises(ValueError, match="`primary` must stand for the task of the checkpoint"):
+        other.load_state_dict(saved)
+
+
 def test_a_step_that_was_not_made_leaves_nothing_behind():
     balance = begun("gradvac")
     before = balance.state_dict()

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The plan of a run against numbers that can be counted by hand, and memory against a real pass."""
 
+from io import StringIO
 from typing import Any
 
 import pytest
 import torch
+import toy_runs
 from datasets import Dataset
+from rich.console import Console
 
 from hf_mtl import MultiTaskTrainingArguments, TaskSpec, TaskSuite
+from hf_mtl.cli.tables import plan_view
 from hf_mtl.data import SourceCollection, prepare
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
 from hf_mtl.training.activations import longest_rows, saved_bytes
+from hf_mtl.training.gradient_plan import make_gradient_plan
 from hf_mtl.training.memory import Memory, free_memory, memory_warning
 from hf_mtl.training.plan import Plan, make_plan
 
@@ -110,6 +115,100 @@ def test_a_gradient_method_costs_passes_and_memory(plan_of, settings, engine, fo
     by_task = 2 * 4 * (plan.trainable_parameters - heads)
     assert cost.extra_bytes == plan.memory.task_gradients
     assert cost.extra_bytes == (0 if engine == "grouped_twice" else by_task)
+
+
+def test_comparing_representations_keeps_the_output_of_the_backbone_for_each_task():
+    """Two tasks on rows of 7 tokens: 16 numbers for each, and 16 for a row's pooler."""
+    suite = TaskSuite(
+        {
+            "topic": TaskSpec("text-classification", labels=("book", "film"), source="rows"),
+            "valence": TaskSpec("regression", columns={"label": "score"}, source="rows"),
+        }
+    )
+    data = Dataset.from_dict({"text": TEXTS, "label": ["book"] * 5, "score": [0.0] * 5})
+    rows = prepare(suite, {"rows": data}, toy_runs.toy_tokenizer())
+    with torch.device("meta"):
+        model = MultiTaskModel(
+            MultiTaskConfig(backbone_cfg=toy_runs.tiny_bert_config(), tasks=suite.to_list())
+        )
+    args = MultiTaskTrainingArguments(
+        output_dir="out",
+        use_cpu=True,
+        per_device_train_batch_size=4,
+        tasks_per_step=1,
+        gradient_method="mgda",
+        gradient_engine="representation",
+    )
+    plan = make_plan(model, args, rows)
+    output = 4 * 4 * (7 * 16 + 16)  # float32, four rows
+    # its copies, their gradients, and what is compared
+    assert plan.gradient_method.extra_bytes == 3 * 2 * output
+    assert plan.memory.task_gradients == 3 * 2 * output
+    assert make_gradient_plan(args, model, "one process").extra_bytes is None
+
+
+def test_the_plan_names_the_layers_whose_gradients_are_compared(plan_of):
+    given = {"tasks_per_step": "all", "gradient_method": "mgda", "batches": "merged"}
+    assert plan_of(**given).gradient_method.scope is None
+    scope = plan_of(**given, gradient_scope=1).gradient_method.scope
+    assert scope == "the last 1 of 2 layers of backbone.encoder.layer"
+    with pytest.raises(ValueError, match=r"`gradient_scope` must be at most 2, .* but got 99"):
+        plan_of(**given, gradient_scope=99)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batches": "merged"}, "mgda, by the grouped engine: 1 backward, "),
+        ({}, "mgda, by the streaming engine: 2 backwards, "),
+        (
+            {"gradient_scope": "LayerNorm"},
+            "engine, comparing parameters with 'LayerNorm' in their names: 2 backwards, ",
+        ),
+    ],
+)
+def test_the_plan_is_shown_in_words(plan_of, settings, words):
+    plan = plan_of(tasks_per_step="all", gradient_method="mgda", **settings)
+    console = Console(file=StringIO(), width=300)
+    console.print(plan_view(plan))
+    assert words in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "engine", "reason"),
+    [
+        ("DDP", "grouped_twice", "'grouped_twice' needs one process for its two backwards"),
+        ("FSDP2", "grouped", "'grouped' needs whole parameters on every rank"),
+        ("ZeRO-2", None, "None: 'streaming' needs gradients that can be read after each backward"),
+    ],
+)
+def test_an_engine_that_a_strategy_cannot_run_is_refused_with_what_it_needs(
+    tiny_bert_config, strategy, engine, reason
+):
+    args = MultiTaskTrainingArguments(
+        output_dir="out",
+        use_cpu=True,
+        tasks_per_step="all",
+        batches="merged",
+        gradient_method="mgda",
+        gradient_engine=engine,
+    )
+    with pytest.raises(ValueError, match=rf"`gradient_engine` must be one of .*{reason}"):
+        make_gradient_plan(args, model_on("meta", tiny_bert_config), strategy)
+
+
+def test_two_backwards_with_reentrant_checkpointing_are_refused(plan_of):
+    given = {
+        "tasks_per_step": "all",
+        "gradient_method": "mgda",
+        "batches": "merged",
+        "activation_checkpointing_kwargs": {"use_reentrant": True},
+    }
+    twice = {"gradient_engine": "grouped_twice"}
+    with pytest.raises(ValueError, match=r"reentrant .* Choose 'grouped', or set .*False"):
+        plan_of(**given, **twice, activation_checkpointing=True)
+    assert plan_of(**given, **twice).gradient_method.engine == "grouped_twice"
+    assert plan_of(**given).gradient_method.engine == "grouped"
 
 
 def test_a_method_that_compares_batches_keeps_gradients_of_each(plan_of):

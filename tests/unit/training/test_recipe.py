@@ -282,7 +282,7 @@ def test_all_faults_are_in_one_report(tmp_path, content):
         "tasks.topic.max_length",
         "tasks.mean",
         "training.seed",
-        "mixture.tasks_per_step",
+        "mixture.sampler",
     ]
 
 
@@ -378,3 +378,18 @@ def test_a_file_that_is_no_mapping_or_no_yaml_is_refused(tmp_path, text, problem
 def test_a_recipe_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="The recipe cannot be read: No such file or directory"):
         Recipe.from_file(tmp_path / "nowhere.yaml")
+
+
+def test_a_fault_is_not_blamed_on_what_goes_with_it(tmp_path, content):
+    content["mixture"] = {"tasks_per_step": "all"}
+    content["balancing"] = {
+        "gradient_method": "moco",
+        "gradient_scope": 1,
+        "gradient_update_every": 2,
+    }
+    found = faults(tmp_path, content)
+    assert [problem.split(":")[0] for problem in found] == [
+        "balancing.gradient_scope",
+        "balancing.gradient_update_every",
+    ]
+    assert all("without a `gradient_method`" not in problem for problem in found)

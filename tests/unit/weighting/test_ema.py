@@ -42,5 +42,5 @@ def test_an_average_counts_the_steps_of_its_own_task():
 
 @pytest.mark.parametrize("decay", [-0.1, 1, float("nan")])
 def test_a_decay_outside_its_range_is_refused(decay):
-    with pytest.raises(ValueError, match=r"`decay` must be at least 0 and below 1, but got"):
+    with pytest.raises(ValueError, match=r"`decay` must be in \[0, 1\), but got"):
         EMAWeighting(decay=decay)

@@ -2,6 +2,7 @@
 """Weights from earlier losses, or from chance, against answers that can be worked out by hand."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -172,6 +173,6 @@ def test_an_interval_that_is_no_whole_number_of_steps_is_refused():
 
 @pytest.mark.parametrize("value", [-0.1, 1, math.nan])
 def test_a_smoothing_that_would_keep_everything_is_refused(value):
-    message = f"`smoothing` must be at least 0 and below 1, but got {value}."
+    message = re.escape(f"`smoothing` must be in [0, 1), but got {value}.")
     with pytest.raises(ValueError, match=message):
         ValidationLossWeighting(smoothing=value)

@@ -19,7 +19,7 @@ def embedding_forward(
 ) -> Callable[..., Any]:
     """Forward of an ``Embedding`` whose backward forms gradients by task.
 
-    Indices without a row axis (``[1, L]``, positions) are looked up once; every row gets the same.
+    Indices of no row (``[1, L]``, positions) are looked up once; every row gets a copy.
     """
     del original
 
@@ -57,7 +57,8 @@ class _Lookup(torch.autograd.Function):
         ctx.weight, ctx.padding_idx = weight, padding_idx
         ctx.grouping, ctx.segments = grouping, segments
         found = nn.functional.embedding(indices, weight)
-        return found if len(found) == num_rows else found.expand(num_rows, *found.shape[1:])
+        # Copies, not a view that repeats itself: the model may change them in place.
+        return found if len(found) == num_rows else found.repeat(num_rows, *[1] * (found.ndim - 1))
 
     @staticmethod
     @once_differentiable

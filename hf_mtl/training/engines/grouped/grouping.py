@@ -63,12 +63,17 @@ class Grouping:
         finally:
             self._only_group = held
 
-    def with_rows(self, tensor: Tensor, layer: str) -> tuple[Tensor, Sequence[Segment]]:
+    def with_rows(
+        self, tensor: Tensor, layer: str, *, num_inner: int = 1
+    ) -> tuple[Tensor, Sequence[Segment]]:
         """The input of a layer with a row axis, and whose its rows are.
+
+        Not seen is an input whose first axis is another one, but as long as the batch.
 
         Args:
             tensor: ``[B, ...]``, or ``[1, ...]``, which stands for ``B`` equal rows.
             layer: Its name, for the message.
+            num_inner: Axes that one row has, at least.
 
         Raises:
             RuntimeError: If the first axis is not that of the rows.
@@ -76,12 +81,14 @@ class Grouping:
         if self._only_group is not None:
             return tensor, [(self._only_group, 0, tensor.shape[0])]
         num_rows = self.groups.num_rows
-        if tensor.ndim and tensor.shape[0] == 1:
+        has_axis = tensor.ndim > num_inner
+        if has_axis and tensor.shape[0] == 1:
             tensor = tensor.expand(num_rows, *tensor.shape[1:])
-        if not tensor.ndim or tensor.shape[0] != num_rows:
+        if not has_axis or tensor.shape[0] != num_rows:
             raise RuntimeError(
-                f"`{layer}` must get one entry for each of the {num_rows} rows of the batch, but "
-                f"got {list(tensor.shape)}. Train this backbone with the streaming engine."
+                f"`{layer}` must get an input of {num_inner + 1} axes or more, of which the first "
+                f"is for the {num_rows} rows of the batch, but got {list(tensor.shape)}. Choose "
+                f"`gradient_engine='streaming'`."
             )
         return tensor, self.groups.segments
 

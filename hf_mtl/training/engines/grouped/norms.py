@@ -21,7 +21,7 @@ def layer_norm_forward(
     del original
 
     def forward(input: Tensor) -> Tensor:
-        x, segments = grouping.with_rows(input, name)
+        x, segments = grouping.with_rows(input, name, num_inner=len(module.normalized_shape))
         if x.device.type != "cpu" and torch.is_autocast_enabled(x.device.type):
             # There autocast normalises in float32; on the CPU it leaves the input as it is.
             x = x if x.dtype == torch.float64 else x.float()

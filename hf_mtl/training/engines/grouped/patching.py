@@ -133,7 +133,7 @@ def _refusal(name: str, grouping: Grouping) -> Callable[[Tensor], None]:
         if grouping.is_split and gradient is not None:
             raise RuntimeError(
                 f"`{name}` got a gradient from outside of its layer, which would be missing from "
-                "the gradients of the tasks. Train this backbone with the streaming engine."
+                "the gradients of the tasks. Choose `gradient_engine='streaming'`."
             )
 
     return refuse

@@ -19,7 +19,12 @@ def linear_forward(
 ) -> Callable[..., Any]:
     """Forward of a ``Linear`` whose backward forms gradients by task."""
     del original
-    return _matrix_forward(module, name, grouping, is_transposed=False)
+    product = _matrix_product(module, name, grouping, is_transposed=False)
+
+    def forward(input: Tensor) -> Tensor:
+        return product(input)
+
+    return forward
 
 
 def conv1d_forward(
@@ -28,20 +33,25 @@ def conv1d_forward(
     """The same for the ``Conv1D`` of GPT-2: a linear layer whose weight is ``[in, out]``."""
     del original
     # It has the two attributes that are used here.
-    return _matrix_forward(cast(nn.Linear, module), name, grouping, is_transposed=True)
+    product = _matrix_product(cast(nn.Linear, module), name, grouping, is_transposed=True)
+
+    def forward(x: Tensor) -> Tensor:
+        return product(x)
+
+    return forward
 
 
-def _matrix_forward(
+def _matrix_product(
     module: nn.Linear, name: str, grouping: Grouping, *, is_transposed: bool
 ) -> Callable[[Tensor], Tensor]:
-    def forward(x: Tensor) -> Tensor:
+    def product(x: Tensor) -> Tensor:
         x, segments = grouping.with_rows(x, name)
         weight, bias = module.weight, module.bias
         grouping.count_use(weight, bias)
         output: Tensor = _Product.apply(x, weight, bias, is_transposed, grouping, segments)
         return output
 
-    return forward
+    return product
 
 
 def _as_autocast(tensor: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ def sliced_forward(
 ) -> Callable[..., Any]:
     """Forward, slice by slice, of a layer that maps each row to a row: convolutions."""
 
-    def forward(x: Tensor) -> Tensor:
-        x, segments = grouping.with_rows(x, name)
+    def forward(input: Tensor) -> Tensor:
+        x, segments = grouping.with_rows(input, name)
         outputs = []
         for group, start, stop in segments:
             aliases = {

@@ -212,6 +212,54 @@ def test_positions_without_rows_count_once_for_each_row():
     assert sums.of(layer.weight, 1).flatten().tolist() == [2, 0, 2, 0]
 
 
+def test_positions_without_rows_may_be_changed_in_place():
+    class Doubled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positions = nn.Embedding(4, 1)
+
+        def forward(self) -> Tensor:
+            found = self.positions(torch.tensor([[0, 2]]))
+            found *= 2.0
+            return found
+
+    model, sums = Doubled(), GradientSums()
+    with grouped(model, dict(model.named_parameters()), groups(), sums):
+        model().sum().backward()
+    assert sums.of(model.positions.weight, 0).flatten().tolist() == [2 * 3, 0, 2 * 3, 0]
+    assert sums.of(model.positions.weight, 1).flatten().tolist() == [2 * 2, 0, 2 * 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [("linear", "input"), ("conv1d", "x"), ("patches", "input"), ("layer norm", "input")],
+)
+def test_a_layer_takes_its_input_by_the_name_that_it_has_outside(kind, argument):
+    layer, x, _ = built(kind)
+    with grouped(layer, dict(layer.named_parameters()), groups(), GradientSums()):
+        assert_close(layer(**{argument: x}), layer(x))
+
+
+@pytest.mark.parametrize(
+    ("layer", "x"),
+    [
+        (nn.Embedding(8, 3), torch.arange(5)),
+        (nn.Linear(5, 2), torch.ones(5)),
+        (nn.LayerNorm(5), torch.ones(5)),
+        (nn.LayerNorm((5, 3)), torch.ones(5, 3)),
+        (nn.RMSNorm(5), torch.ones(5)),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_an_axis_that_is_as_long_as_the_batch_by_chance_is_not_taken_for_its_rows(layer, x):
+    parameters = dict(layer.named_parameters())
+    with (
+        pytest.raises(RuntimeError, match=r"the 5 rows of the batch.*gradient_engine='streaming'"),
+        grouped(layer, parameters, groups(), GradientSums()),
+    ):
+        layer(x)
+
+
 def test_a_tied_weight_gets_the_gradients_of_both_uses():
     table, out = nn.Embedding(4, 2).double(), nn.Linear(2, 4, bias=False).double()
     out.weight = table.weight

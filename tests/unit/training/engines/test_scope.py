@@ -48,3 +48,31 @@ def test_a_broken_pattern_is_refused():
 def test_a_scope_with_nothing_in_it_is_refused():
     with pytest.raises(ValueError, match=r"but 'adapter' takes in none of 7, such as \['backbone"):
         Scope("adapter").check(NAMES)
+
+
+def test_of_equally_deep_stacks_the_last_one_is_taken():
+    names = [f"backbone.{part}.{layer}.weight" for part in ("text", "vision") for layer in (0, 1)]
+    assert Scope(1).names(names) == ["backbone.vision.1.weight"]
+
+
+@pytest.mark.parametrize("encoder_layers", [2, 6])
+def test_of_an_encoder_and_a_decoder_the_last_layers_are_the_decoders(encoder_layers):
+    encoder = [f"backbone.encoder.layers.{layer}.fc.weight" for layer in range(encoder_layers)]
+    decoder = [f"backbone.decoder.layers.{layer}.fc.weight" for layer in range(2)]
+    for names in (encoder + decoder, decoder + encoder):
+        assert Scope(1).names(names) == ["backbone.decoder.layers.1.fc.weight"]
+
+
+def test_more_layers_than_there_are_is_refused():
+    Scope(3).check(NAMES)
+    with pytest.raises(
+        ValueError,
+        match=r"`gradient_scope` must be at most 3, .* `backbone\.encoder\.layer` .* but got 99",
+    ):
+        Scope(99).check(NAMES)
+
+
+def test_a_scope_says_what_it_takes_in():
+    assert Scope().described(NAMES) is None
+    assert Scope(2).described(NAMES) == "the last 2 of 3 layers of backbone.encoder.layer"
+    assert Scope("lora_").described(NAMES) == "parameters with 'lora_' in their names"

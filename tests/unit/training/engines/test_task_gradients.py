@@ -106,3 +106,59 @@ def test_inner_products_of_long_gradients_are_as_good_as_exact():
     matrix = torch.randn(2, 3_000_001, generator=torch.Generator().manual_seed(0))
     exact = matrix.double() @ matrix.double().T
     assert_close(gramian_of([matrix], 2), exact, rtol=1e-6, atol=1e-6 * exact[0, 0].item())
+
+
+def kept_bytes(gradients):
+    """Bytes of the values of rows that are kept, with all of the memory that they hold."""
+    storages = {
+        values.untyped_storage().data_ptr(): values.untyped_storage().nbytes()
+        for by_task in gradients._rows.values()
+        for pieces in by_task.values()
+        for _, values in pieces
+    }
+    return sum(storages.values())
+
+
+def test_rows_never_take_more_than_the_whole_table_for_each_task():
+    table = nn.Parameter(torch.zeros(6, 2, dtype=torch.float64))
+    gradients = TaskGradients([table])
+    gradients.begin(2)
+    expected = torch.zeros(2, 6, 2, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        # As a layer hands them over: pieces of one tensor, of which a third is of no task.
+        indices = torch.randint(6, (12,), generator=generator)
+        values = torch.randn(12, 2, dtype=torch.float64, generator=generator)
+        for task in range(2):
+            piece = slice(4 * task, 4 * task + 4)
+            gradients.add_rows(table, task, indices[piece], values[piece])
+            expected[task].index_add_(0, indices[piece], values[piece])
+        assert kept_bytes(gradients) <= 2 * table.nbytes
+    (block,) = gradients.blocks()
+    assert_close(block.whole().gradients, expected.flatten(1), rtol=1e-9, atol=1e-12)
+
+
+def test_a_step_that_has_ended_keeps_buffers_but_no_rows():
+    table, weight = parameter(4, 2), parameter(2)
+    gradients = TaskGradients([table, weight])
+    gradients.begin(1)
+    gradients.add_rows(table, 0, torch.tensor([1]), torch.ones(1, 2))
+    gradients.add(weight, 0, torch.ones(2))
+    held = gradients._buffers[weight]
+    gradients.end()
+    assert kept_bytes(gradients) == 0
+    assert gradients.blocks() == []
+    assert gradients._buffers[weight] is held
+
+
+def test_a_block_without_any_row_is_zero():
+    """A batch whose tokens are all padding moves no row."""
+    table = parameter(5, 3)
+    gradients = TaskGradients([table])
+    gradients.begin(2)
+    gradients.add_rows(table, 0, torch.zeros(0, dtype=torch.long), torch.zeros(0, 3))
+    (block,) = gradients.blocks()
+    assert block.gradients.shape == (2, 0)
+    assert block.whole().gradients.tolist() == [[0.0] * 15] * 2
+    WholeBlocks([block]).set_gradients(torch.ones(2, dtype=torch.float64))
+    assert table.grad.tolist() == [[0.0] * 3] * 5
