@@ -64,9 +64,9 @@ def check_loading(
     ]
     if any(".base_layer." in name for name in info["unexpected_keys"]):
         raise ValueError(
-            f"Checkpoint {name!r} must have no adapters in its backbone, which config.json does not "
-            f"describe. Make the model as it was made (`from_backbone`, `add_adapter`), and give it "
-            f"the tensors of the file with `load_state_dict`."
+            f"Checkpoint {name!r} must have no adapters in its backbone, which its config.json "
+            f"does not describe. Make the model as it was made (`from_backbone`, `add_adapter`), "
+            f"and give it the tensors of the file with `load_state_dict`."
         )
     if problems:
         raise ValueError(

@@ -22,8 +22,8 @@ from hf_mtl.gradients import GRADIENT_METHODS, GradientMethod
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gradient-methods.md"
 MARKED = marks("gradient methods")
 HEADER = (
-    "| name | what it does | fields | needs | remembers | cancels scale | never conflicts | preferences "
-    "| laws it breaks | source |"
+    "| name | what it does | fields | needs | remembers | cancels scale | never conflicts "
+    "| preferences | laws it breaks | source |"
 )
 
 

@@ -153,7 +153,7 @@ def test_a_checkpoint_with_adapters_says_how_to_load_it(model, tmp_path):
     model.save_pretrained(tmp_path)
     key = "backbone.encoder.layer.0.attention.self.query.base_layer.weight"
     change_tensors(tmp_path, lambda tensors: tensors.update({key: torch.ones(5)}))
-    with pytest.raises(ValueError, match="must have no adapters .*`load_state_dict`"):
+    with pytest.raises(ValueError, match=r"must have no adapters .*`load_state_dict`"):
         MultiTaskModel.from_pretrained(tmp_path)
 
 
