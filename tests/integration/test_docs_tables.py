@@ -89,6 +89,6 @@ def test_every_gradient_method_has_a_row():
 def test_a_row_says_what_a_gradient_method_declares():
     assert gradient_table.table_row("nash_mtl", NashMTL()) == (
         "| `nash_mtl` | Follows the direction with the largest product of the tasks' progress "
-        "(Nash bargaining). | - | yes | yes | in the method | - "
+        "(Nash bargaining). | - | inner products | - | yes | yes | in the method | - "
         "| [link](https://arxiv.org/abs/2202.01017) |"
     )
