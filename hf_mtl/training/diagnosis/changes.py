@@ -42,8 +42,6 @@ _NOT_WITH_A_METHOD: Changes = {
     "torch_compile_mode": None,
     "torch_empty_cache_steps": None,
 }
-# Optimizers that step within the backward, which a method cannot do with: their equals that do not.
-_OPTIMIZERS: Changes = {"lomo": "sgd", "adalomo": "adafactor"}
 # Schedules that go by evaluations, of which there are none.
 _SCHEDULES_BY_METRIC = frozenset({"reduce_lr_on_plateau", "greedy"})
 _WITHOUT_WEIGHTING: Changes = {"weighting": None, "weighting_losses": "current"}
@@ -130,8 +128,6 @@ def _to_compare(written: Changes) -> dict[str, Any]:
     if str(written.get("tasks_per_step", 1)) == "1":
         changes |= {"tasks_per_step": "all", "sampler": None}
     changes |= {name: off for name, off in _NOT_WITH_A_METHOD.items() if name in written}
-    if written.get("optim") in _OPTIMIZERS:
-        changes["optim"] = _OPTIMIZERS[written["optim"]]
     return changes
 
 

@@ -90,7 +90,6 @@ def test_a_method_that_is_wrong_is_still_refused(watched, method):
         ({"torch_compile": True}, "torch_compile: false"),
         ({"torch_compile_backend": "eager"}, "torch_compile_backend: null"),
         ({"torch_empty_cache_steps": 4}, "torch_empty_cache_steps: null"),
-        ({"optim": "lomo"}, "optim: sgd"),
         (
             {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "steps"},
             "lr_scheduler_type: constant",
