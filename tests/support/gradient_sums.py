@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A plain sink of gradients by task, and the comparison with gradients of separate passes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import torch
 from torch import Tensor, nn
+
+from hf_mtl.training.engines.grouped.sink import Slice
 
 __all__ = ["GradientSums", "assert_same_gradients"]
 
@@ -30,8 +32,12 @@ class GradientSums:
             gradient = self.sums[parameter, task] + gradient
         self.sums[parameter, task] = gradient
 
-    def add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
-        self.add(parameter, task, left.to(parameter.dtype).T @ right.to(parameter.dtype))
+    def add_products(
+        self, parameter: nn.Parameter, slices: Sequence[Slice], left: Tensor, right: Tensor
+    ) -> None:
+        left, right = left.to(parameter.dtype), right.to(parameter.dtype)
+        for task, start, stop in slices:
+            self.add(parameter, task, left[start:stop].T @ right[start:stop])
 
     def add_rows(self, parameter: nn.Parameter, task: int, indices: Tensor, values: Tensor) -> None:
         gradient = torch.zeros_like(parameter)

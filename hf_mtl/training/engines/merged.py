@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hf_mtl.training.engines.base import BufferedEngine, Engine, Solve
 from hf_mtl.training.engines.block import gramian_of
 from hf_mtl.training.engines.grouped import Grouping, RowGroups, grouped
+from hf_mtl.training.engines.grouped.sink import Slice
 from hf_mtl.training.engines.row_groups import num_rows, row_segments, tasks_by_rows
 from hf_mtl.training.engines.task_gradients import TaskGradients
 
@@ -164,10 +165,12 @@ class GramianSink:
         if parameter in self._compared:
             self._gradients.add(parameter, task, gradient)
 
-    def add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
+    def add_products(
+        self, parameter: nn.Parameter, slices: Sequence[Slice], left: Tensor, right: Tensor
+    ) -> None:
         """As ``TaskGradients``."""
         if parameter in self._compared:
-            self._gradients.add_product(parameter, task, left, right)
+            self._gradients.add_products(parameter, slices, left, right)
 
     def add_rows(self, parameter: nn.Parameter, task: int, indices: Tensor, values: Tensor) -> None:
         """As ``TaskGradients``."""

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gradient of each task of a step: ``[S, P]``, kept parameter by parameter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from hf_mtl.training.engines.block import Block
+from hf_mtl.training.engines.grouped.sink import Slice
 
 __all__ = ["TaskGradients"]
 
@@ -60,15 +61,54 @@ class TaskGradients:
         else:
             target += gradient
 
-    def add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
-        """Adds ``left.T @ right`` to the gradient of a task, without a copy of the product.
+    def add_products(
+        self, parameter: nn.Parameter, slices: Sequence[Slice], left: Tensor, right: Tensor
+    ) -> None:
+        """Adds ``left[slice].T @ right[slice]`` to the gradients of tasks, without copies of them.
 
         Args:
             parameter: One of the parameters, ``[o, i]``.
-            task: Position of the task in the step.
+            slices: Which entries are whose.
             left: ``[n, o]``.
             right: ``[n, i]``.
         """
+        if not self._multiply_at_once(parameter, slices, left, right):
+            for task, start, stop in slices:
+                self._add_product(parameter, task, left[start:stop], right[start:stop])
+
+    def _multiply_at_once(
+        self, parameter: nn.Parameter, slices: Sequence[Slice], left: Tensor, right: Tensor
+    ) -> bool:
+        """One product in batches, which is faster than one after the other; whether it could be.
+
+        Slices have to be equally long and to follow each other, as their tasks do.
+        """
+        if not slices:
+            return True
+        tasks = [task for task, _, _ in slices]
+        first, length = slices[0][1], slices[0][2] - slices[0][1]
+        starts = [start for _, start, _ in slices]
+        ends = [stop for _, _, stop in slices]
+        written = self._written.get(parameter, set())
+        if (
+            tasks != list(range(tasks[0], tasks[0] + len(tasks)))
+            or starts != [first + number * length for number in range(len(tasks))]
+            or ends != [start + length for start in starts]
+            or left.dtype != parameter.dtype
+            or not written.isdisjoint(tasks)
+        ):
+            return False
+        for task in tasks:
+            self._target(parameter, task)
+        rows = slice(first, ends[-1])
+        torch.bmm(
+            left[rows].view(len(tasks), length, -1).mT,
+            right[rows].view(len(tasks), length, -1),
+            out=self._buffers[parameter][tasks[0] : tasks[-1] + 1],
+        )
+        return True
+
+    def _add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
         target, is_fresh = self._target(parameter, task)
         if left.dtype != target.dtype:
             # In the data type of mixed precision, as a plain backward multiplies them.

@@ -110,10 +110,13 @@ def _add_slices(ctx: Any, inputs: Tensor, flat: Tensor, width: int) -> None:
     """Hands the sink a product for each slice; ``width`` entries follow each other in a row."""
     grouping, (weight, bias) = ctx.grouping, ctx.parameters
     has_weight, has_bias = grouping.is_split_for(weight), grouping.is_split_for(bias)
-    for task, start, stop in grouping.groups.slices(ctx.segments):
-        rows = slice(start * width, stop * width)
-        if has_weight:
-            pair = (flat[rows], inputs[rows])
-            grouping.sink.add_product(weight, task, *(pair[::-1] if ctx.is_transposed else pair))
-        if has_bias:
-            grouping.sink.add(bias, task, flat[rows].sum(0))
+    slices = [
+        (task, start * width, stop * width)
+        for task, start, stop in grouping.groups.slices(ctx.segments)
+    ]
+    if has_weight:
+        pair = (inputs, flat) if ctx.is_transposed else (flat, inputs)
+        grouping.sink.add_products(weight, slices, *pair)
+    if has_bias:
+        for task, start, stop in slices:
+            grouping.sink.add(bias, task, flat[start:stop].sum(0))

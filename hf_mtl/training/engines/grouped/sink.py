@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What takes the gradients by task, while a backward forms them."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-__all__ = ["DoneSink", "GradientSink"]
+__all__ = ["DoneSink", "GradientSink", "Slice"]
+
+Slice = tuple[int, int, int]
+"""Position of a task in the step; the first of its entries, and the one behind its last."""
 
 
 class GradientSink(Protocol):
@@ -14,8 +18,10 @@ class GradientSink(Protocol):
     def add(self, parameter: nn.Parameter, task: int, gradient: Tensor) -> None:
         """Takes a gradient of the shape of the parameter."""
 
-    def add_product(self, parameter: nn.Parameter, task: int, left: Tensor, right: Tensor) -> None:
-        """Takes ``left.T @ right``: of ``[n, o]`` and ``[n, i]``, for a parameter ``[o, i]``."""
+    def add_products(
+        self, parameter: nn.Parameter, slices: Sequence[Slice], left: Tensor, right: Tensor
+    ) -> None:
+        """Takes ``left[slice].T @ right[slice]`` for each task: of ``[n, o]`` and ``[n, i]``."""
 
     def add_rows(self, parameter: nn.Parameter, task: int, indices: Tensor, values: Tensor) -> None:
         """Takes rows of the gradient: ``[n]`` indices, which may repeat, and ``[n, D]`` values."""

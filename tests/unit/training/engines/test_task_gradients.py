@@ -23,12 +23,41 @@ def test_gradients_of_a_task_add_up_and_others_are_zero():
     gradients.add(bias, 0, torch.tensor([3.0, 4.0]))
     # [[1], [2]].T @ [[3], [4]] = 1 * 3 + 2 * 4 in each place
     ones = torch.ones(1, 2)
-    gradients.add_product(weight, 2, torch.tensor([[1.0, 0.0], [2.0, 0.0]]), ones.expand(2, 2))
-    gradients.add_product(weight, 2, torch.tensor([[0.0, 5.0]]), ones)
+    left = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 5.0]])
+    gradients.add_products(weight, [(2, 0, 2), (2, 2, 3)], left, ones.expand(3, 2))
     first, second = gradients.blocks()
     assert first.parameter is weight and second.parameter is bias  # noqa: PT018
     assert first.gradients.tolist() == [[0.0] * 4, [0.0] * 4, [3.0, 3.0, 5.0, 5.0]]
     assert second.gradients.tolist() == [[1 + 3, 2 + 4], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [
+        [(0, 0, 2), (1, 2, 4), (2, 4, 6)],
+        [(1, 2, 4), (2, 4, 6)],
+        [(2, 0, 2), (1, 2, 4), (0, 4, 6)],
+        [(0, 0, 1), (1, 1, 4), (2, 4, 6)],
+        [(0, 0, 2), (1, 2, 4), (0, 4, 6)],
+    ],
+    ids=["together", "some", "in-another-order", "of-other-lengths", "in-two-pieces"],
+)
+@pytest.mark.parametrize("has_more", [False, True])
+def test_products_are_the_same_together_and_one_by_one(slices, has_more):
+    weight = parameter(3, 2)
+    gradients = TaskGradients([weight])
+    gradients.begin(3)
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(6, width, generator=generator) for width in (3, 2))
+    expected = torch.zeros(3, 3, 2)
+    if has_more:
+        gradients.add(weight, 1, torch.ones(3, 2))
+        expected[1] += 1
+    gradients.add_products(weight, slices, left, right)
+    for task, start, stop in slices:
+        expected[task] += left[start:stop].T @ right[start:stop]
+    (block,) = gradients.blocks()
+    torch.testing.assert_close(block.gradients, expected.flatten(1))
 
 
 def test_a_new_step_begins_with_nothing_whatever_the_last_one_left():
