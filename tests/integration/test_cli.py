@@ -310,7 +310,7 @@ def test_a_wrong_recipe_is_one_report_of_text_and_data_and_exit_code_2(recipe):
     headline, *problems = wrong.stderr.splitlines()[-6:]
     assert headline == f"Error: {recipe} has 5 problems:"
     assert problems[0].startswith("  training.learning_rate: `learning_rate` must be a number")
-    assert problems[1].startswith("  mixture.tasks_per_step: `sampler` must be left out")
+    assert problems[1].startswith("  mixture.sampler: `sampler` must be left out")
     assert "Did you mean 'body'?" in problems[2]
     assert problems[2].startswith("  tasks.topic.data")
     assert problems[3].startswith("  sources.names, split 'train': The label of task 'length' must")

@@ -60,17 +60,17 @@ def load_parts(parts: Mapping[str, Stateful], saved: Mapping[str, Any], folder: 
         ValueError: If a part that is required has no state in the checkpoint, or a state has no
             part in the run.
     """
-    if unknown := sorted(saved.keys() - parts.keys()):
-        raise ValueError(
-            f"The run must have every part whose state is in the checkpoint {folder!r}, but it "
-            f"lacks {unknown}. Resume with the settings it was saved with; to start anew from its "
-            f"weights, load them with `MultiTaskModel.from_pretrained`."
-        )
     lacking = parts.keys() - saved.keys()
     if missing := sorted(name for name in lacking if parts[name].is_required):
         raise ValueError(
             f"The checkpoint {folder!r} must hold the state of every part of the run, but it "
             f"lacks {missing}. Resume with the settings it was saved with; to start anew from its "
+            f"weights, load them with `MultiTaskModel.from_pretrained`."
+        )
+    if unknown := sorted(saved.keys() - parts.keys()):
+        raise ValueError(
+            f"The run must have every part whose state is in the checkpoint {folder!r}, but it "
+            f"lacks {unknown}. Resume with the settings it was saved with; to start anew from its "
             f"weights, load them with `MultiTaskModel.from_pretrained`."
         )
     for name in parts.keys() & saved.keys():
