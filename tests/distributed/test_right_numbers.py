@@ -30,7 +30,6 @@ CUTS = {"whole": (2, 1), "in_3": (1, 3)}
 CELLS = list(itertools.product(("separate", "merged"), CUTS))
 IN_CHECK = {
     ("ddp", 2, "partial", "all"),
-    ("ddp", 2, "partial", "one"),
     ("fsdp2", 2, "partial", "one"),
 }
 

@@ -28,7 +28,7 @@ def settings(name, ranks, dtype):
 @pytest.mark.parametrize(
     ("strategy", "dtype"),
     [
-        ("ddp", "float64"),
+        pytest.param("ddp", "float64", marks=pytest.mark.slow),
         pytest.param("fsdp2", "float64", marks=pytest.mark.slow),
         *(
             pytest.param(zero, "float32", marks=[pytest.mark.slow, pytest.mark.deepspeed])
@@ -37,7 +37,15 @@ def settings(name, ranks, dtype):
     ],
 )
 def test_two_ranks_equal_one(tmp_path, strategy, dtype):
-    names = WEIGHTINGS.names()
+    assert_two_equal_one(tmp_path, strategy, dtype, WEIGHTINGS.names())
+
+
+def test_two_ranks_equal_one_with_some(tmp_path):
+    """With weights from losses, from those after a step, and from none."""
+    assert_two_equal_one(tmp_path, "ddp", "float64", ["gls", "famo", "uncertainty"])
+
+
+def assert_two_equal_one(tmp_path, strategy, dtype, names):
     on_two = {name: settings(name, 2, dtype) for name in names}
     on_one = {name: settings(name, 1, dtype) for name in names}
     train = strategy_runs.trained_cells

@@ -293,6 +293,7 @@ def test_rows_of_an_embedding_are_added_up_over_micro_batches(toy_trainer):
     assert_same_parameters(grouped, streamed)
 
 
+@pytest.mark.slow
 @pytest.mark.real_weights
 def test_engines_agree_on_a_real_encoder_and_real_labels(real_data, tmp_path):
     """To what float32 allows: the combined gradient of each layer, and how tasks compare."""
