@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_interval
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
@@ -15,7 +16,6 @@ from hf_mtl.gradients.jacobian import Tracked, TrackingMethod
 
 __all__ = ["DBMTL"]
 
-_SMALLEST_LOSS = 1e-8
 _SMALLEST = 1e-30
 
 
@@ -73,7 +73,7 @@ class DBMTL(TrackingMethod):
         context: GradientContext,
         norms: Tensor,
     ) -> Tracked:
-        losses = context.losses.clamp(min=_SMALLEST_LOSS)
+        losses = positive(context.losses)
         of_logs = gradients / losses.to(gradients)[:, None]
         average = torch.lerp(of_logs, memory["average"], self.beta)
         # What averages have to be multiplied by to be as long as gradients again.

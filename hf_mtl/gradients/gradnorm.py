@@ -8,13 +8,12 @@ import torch
 from torch import Tensor
 
 from hf_mtl._adam import adam_state, adam_step
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_not_negative, check_positive
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, GramianMethod, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
 
 __all__ = ["GradNorm"]
-
-_SMALLEST_LOSS = 1e-8
 
 
 @GRADIENT_METHODS.register("gradnorm")
@@ -74,7 +73,7 @@ class GradNorm(GramianMethod):
         if len(rows) == 0:
             return weights, state
         known = tasks[rows]
-        losses = context.losses[rows].clamp(min=_SMALLEST_LOSS)
+        losses = positive(context.losses[rows])
         initial = state["initial_loss"][known]
         initial = torch.where(initial > 0, initial, losses)  # 0 is unknown
         state = {**state, "initial_loss": state["initial_loss"].scatter(0, known, initial)}

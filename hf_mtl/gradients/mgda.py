@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl._checks import check_known
+from hf_mtl._losses import positive
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext
 from hf_mtl.gradients.gramians import cosines
 from hf_mtl.gradients.memoryless import MemorylessMethod
@@ -75,7 +76,7 @@ class MGDA(MemorylessMethod):
 
     def _divisors(self, gramian: Tensor, context: GradientContext) -> Tensor:
         _, lengths = cosines(gramian)
-        losses = context.losses.clamp(min=1e-8)
+        losses = positive(context.losses)
         by_name = {
             "none": torch.ones_like(lengths),
             "l2": lengths,

@@ -8,6 +8,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_interval, check_not_negative
 from hf_mtl.gradients.base import GRADIENT_METHODS, GradientContext, State
 from hf_mtl.gradients.gramians import nonzero_rows, relative
@@ -15,7 +16,6 @@ from hf_mtl.gradients.jacobian import Tracked, TrackingMethod
 
 __all__ = ["MoCo"]
 
-_SMALLEST_LOSS = 1e-8
 _SMALLEST = 1e-30
 
 
@@ -85,11 +85,11 @@ class MoCo(TrackingMethod):
         norms: Tensor,
     ) -> Tracked:
         is_there = norms > 0
-        losses = context.losses.clamp(min=_SMALLEST_LOSS)
+        losses = positive(context.losses)
         scale = torch.where(is_there, losses / norms, 0.0)
         average = torch.lerp(memory["average"], gradients * scale.to(gradients)[:, None], self.beta)
         # What averages have to be multiplied by to be as long as gradients again.
-        length = norms.sum() / (losses * is_there).sum().clamp(min=_SMALLEST_LOSS)
+        length = norms.sum() / positive((losses * is_there).sum())
         return Tracked(average, average * length.to(average), {"average": average})
 
     def weights(

@@ -40,7 +40,7 @@ def chosen_engine(
         ValueError: If the engine that is named does not run here, or there is nothing to compare.
     """
     name = engine_name(args, model, strategy.engines)
-    strategy.check_engine(name, model)
+    strategy.check_task_gradients(model)
     assert args.gradient_method is not None
     num_parts = gradient_method_of(args.gradient_method).num_batches
     return ENGINES[name](strategy, Scope(args.gradient_scope), ranks, model, num_parts)

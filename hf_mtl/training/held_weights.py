@@ -5,14 +5,16 @@ The gradient of a head is that of its own loss in every step; only what goes on 
 is weighted.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hf_mtl.models import MultiTaskModel
+from hf_mtl.models.heads import change_output
 
 __all__ = ["weighting_backbone"]
 
@@ -26,7 +28,7 @@ def weighting_backbone(model: MultiTaskModel, weights: Mapping[str, float]) -> I
         weights: Weight of the gradient of each task.
     """
     hooks = [
-        model.heads[task].register_forward_pre_hook(_weighting(weight))
+        change_output(model.heads[task], partial(_weighted, weight))
         for task, weight in weights.items()
         if weight != 1.0
     ]
@@ -37,16 +39,12 @@ def weighting_backbone(model: MultiTaskModel, weights: Mapping[str, float]) -> I
             hook.remove()
 
 
-def _weighting(weight: float) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...]]:
-    def weighted(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        output, *others = args
-        given = {
-            name: _Weighted.apply(value, weight) if isinstance(value, Tensor) else value
-            for name, value in output.items()
-        }
-        return (type(output)(**given), *others)
-
-    return weighted
+def _weighted(weight: float, output: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _Weighted.apply(value, weight)
+        for name, value in output.items()
+        if isinstance(value, Tensor)
+    }
 
 
 class _Weighted(torch.autograd.Function):

@@ -12,7 +12,7 @@ from hf_mtl.data import SourceCollection
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.training.activations import most_bytes, saved_bytes
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.gradient_plan import make_gradient_plan
+from hf_mtl.training.gradient_plan import GradientPlan
 
 __all__ = ["Memory", "estimated_memory", "free_memory", "memory_warning", "strategy_name"]
 
@@ -77,7 +77,10 @@ def strategy_name(args: MultiTaskTrainingArguments) -> str:
 
 
 def estimated_memory(
-    model: MultiTaskModel, args: MultiTaskTrainingArguments, train: SourceCollection
+    model: MultiTaskModel,
+    args: MultiTaskTrainingArguments,
+    train: SourceCollection,
+    by_task: GradientPlan | None,
 ) -> Memory:
     """Memory of one device in training.
 
@@ -85,9 +88,7 @@ def estimated_memory(
         model: The model; one on the meta device will do.
         args: The training arguments.
         train: Rows to train on.
-
-    Raises:
-        ValueError: If the gradient method cannot run.
+        by_task: What the gradient method costs, if there is one.
     """
     strategy = strategy_name(args)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -104,7 +105,6 @@ def estimated_memory(
         name: math.ceil(size / args.world_size) if name in split else size
         for name, size in whole.items()
     }
-    by_task = make_gradient_plan(args, model, strategy, train)
     return Memory(
         **own,
         activations=most_bytes(saved_bytes, model, args, train),

@@ -176,7 +176,7 @@ def make_plan(
         rows_per_step=mixed.rows_per_step,
         parameters=num_parameters(model),
         trainable_parameters=num_parameters(model, trainable=True),
-        memory=estimated_memory(model, args, train),
+        memory=estimated_memory(model, args, train, by_task),
     )
 
 

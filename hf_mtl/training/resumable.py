@@ -234,12 +234,10 @@ class ResumableTrainer(Trainer):
         else:
             with loading_by_name(self.optimizer, saved.parameter_names, current):
                 super()._load_optimizer_and_scheduler(checkpoint)
-        parts, files = self._stateful_parts(), self._tensor_parts()
+        parts, files, states = self._stateful_parts(), self._tensor_parts(), saved.parts
         if self.args.ignore_data_skip:
             parts = {name: part for name, part in parts.items() if name in saved.parts}
             files = {name: part for name, part in files.items() if name in saved.files}
-        states = saved.parts
-        if self.args.ignore_data_skip:
             states = {name: state for name, state in states.items() if name in parts}
         load_parts(parts, states, checkpoint)
         load_tensor_files(files, Path(checkpoint))

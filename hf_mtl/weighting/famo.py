@@ -8,10 +8,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_not_negative, check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, WeightingContext
 from hf_mtl.weighting.learned import LearnedWeighting
-from hf_mtl.weighting.numbers import positive
 
 __all__ = ["FAMOWeighting"]
 

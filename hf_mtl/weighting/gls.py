@@ -6,8 +6,8 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, Weighting, WeightingContext
-from hf_mtl.weighting.numbers import positive
 
 __all__ = ["GLSWeighting"]
 

@@ -7,9 +7,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, Weighting, WeightingContext
-from hf_mtl.weighting.numbers import positive, shares
+from hf_mtl.weighting.numbers import shares
 
 __all__ = ["GO4AlignWeighting"]
 

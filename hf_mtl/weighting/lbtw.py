@@ -7,9 +7,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from hf_mtl._losses import positive
 from hf_mtl._numbers import check_positive
 from hf_mtl.weighting.base import WEIGHTINGS, State, Weighting, WeightingContext
-from hf_mtl.weighting.numbers import positive
 
 __all__ = ["LBTWWeighting"]
 

@@ -4,14 +4,7 @@
 import torch
 from torch import Tensor
 
-__all__ = ["positive", "shares"]
-
-_SMALLEST = 1e-8
-
-
-def positive(losses: Tensor) -> Tensor:
-    """Losses, raised to at least 1e-8, so that they may be divided by: ``[S] -> [S]``."""
-    return losses.clamp(min=_SMALLEST)
+__all__ = ["shares"]
 
 
 def shares(scores: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heads: from the output of the backbone to the logits of one task, one form a file."""
 
-from hf_mtl.models.heads.base import HEADS, Head, HeadModule, check_heads
+from hf_mtl.models.heads.base import HEADS, Head, HeadModule, change_output, check_heads
 from hf_mtl.models.heads.native import Native, NativeModule
 from hf_mtl.models.heads.pooled import Pooled, PooledModule
 
@@ -13,5 +13,6 @@ __all__ = [
     "NativeModule",
     "Pooled",
     "PooledModule",
+    "change_output",
     "check_heads",
 ]

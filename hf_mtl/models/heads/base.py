@@ -6,16 +6,17 @@ builds (a ``HeadModule``, what is trained and saved).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from hf_mtl._registry import Registry
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
-__all__ = ["HEADS", "Head", "HeadModule", "check_heads"]
+__all__ = ["HEADS", "Head", "HeadModule", "change_output", "check_heads"]
 
 
 class HeadModule(nn.Module, ABC):
@@ -39,6 +40,23 @@ class HeadModule(nn.Module, ABC):
         Returns:
             ``[B, C]``, or ``[B, L, C]`` for a task on positions.
         """
+
+
+def change_output(
+    head: nn.Module, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> RemovableHandle:
+    """Gives a head other outputs of the backbone, until what is returned is removed.
+
+    Args:
+        head: A ``HeadModule``.
+        change: Called with each output of the backbone for those that are others, by name.
+    """
+
+    def changed(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        output, *others = args
+        return (type(output)(**{**output, **change(output)}), *others)
+
+    return head.register_forward_pre_hook(changed)
 
 
 class Head(ABC):

@@ -65,8 +65,9 @@ def recipe_to_watch(
     overrides = tuple(overrides)
     given = Recipe.from_file(path, overrides)
     written = _written(given)
+    has_method = written.get("gradient_method") is not None
     changes: dict[str, Any] = {"max_steps": steps}
-    if written.get("gradient_method") is None:
+    if not has_method:
         changes |= _to_compare(written)
     decisive = {"max_steps", "gradient_method", "tasks_per_step"} & set(changes)
     changes |= _SHORT_RUN
@@ -76,7 +77,7 @@ def recipe_to_watch(
     if weighting is not None and weighting_of(weighting).needs_evaluation:
         changes |= _WITHOUT_WEIGHTING
     in_folder = {"output_dir": run_folder}
-    if written.get("gradient_method") is None:
+    if not has_method:
         changes |= _without_unfit_engine(path, overrides, changes | in_folder, written)
     said = {
         name: value

@@ -8,11 +8,13 @@ into the backbone. So there is one backward, of which the strategy notices nothi
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
+from hf_mtl.models.heads import change_output
 from hf_mtl.training.engines.base import Engine, Solve
 
 __all__ = ["RepresentationEngine"]
@@ -40,9 +42,8 @@ class RepresentationEngine(Engine):
         self._tasks = list(tasks)
         self._losses: Mapping[str, Tensor] = {}
         hooks = [self._model.backbone.register_forward_hook(self._part_by_task)]
-        for task in tasks:
-            take = self._taking(self._tasks.index(task))
-            hooks.append(self._model.heads[task].register_forward_pre_hook(take))
+        for index, task in enumerate(tasks):
+            hooks.append(change_output(self._model.heads[task], partial(self._own, index)))
         try:
             yield
         finally:
@@ -72,14 +73,10 @@ class RepresentationEngine(Engine):
             for index in range(len(self._tasks))
         ]
 
-    def _taking(self, index: int) -> Any:
-        """What gives a head the output of the backbone that is its own."""
-
-        def take(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-            output, *others = args
-            return (type(output)(**{**output, **self._of_tasks[index]}), *others)
-
-        return take
+    def _own(self, index: int, output: Mapping[str, Any]) -> Mapping[str, Tensor]:
+        """Outputs of the backbone that are those of one task."""
+        del output
+        return self._of_tasks[index]
 
     def combined(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """What goes on into the backbone.

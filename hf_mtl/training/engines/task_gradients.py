@@ -85,26 +85,19 @@ class TaskGradients:
         """
         if not slices:
             return True
-        tasks = [task for task, _, _ in slices]
-        first, length = slices[0][1], slices[0][2] - slices[0][1]
-        starts = [start for _, start, _ in slices]
-        ends = [stop for _, _, stop in slices]
-        written = self._written.get(parameter, set())
-        if (
-            tasks != list(range(tasks[0], tasks[0] + len(tasks)))
-            or starts != [first + number * length for number in range(len(tasks))]
-            or ends != [start + length for start in starts]
-            or left.dtype != parameter.dtype
-            or not written.isdisjoint(tasks)
-        ):
+        num, (task, start, stop) = len(slices), slices[0]
+        length, tasks = stop - start, range(task, task + num)
+        in_a_row = [(task + i, start + i * length, stop + i * length) for i in range(num)]
+        is_fresh = self._written.get(parameter, set()).isdisjoint(tasks)
+        if list(slices) != in_a_row or not is_fresh or left.dtype != parameter.dtype:
             return False
-        for task in tasks:
-            self._target(parameter, task)
-        rows = slice(first, ends[-1])
+        for each in tasks:
+            self._target(parameter, each)
+        rows = slice(start, start + num * length)
         torch.bmm(
-            left[rows].view(len(tasks), length, -1).mT,
-            right[rows].view(len(tasks), length, -1),
-            out=self._buffers[parameter][tasks[0] : tasks[-1] + 1],
+            left[rows].view(num, length, -1).mT,
+            right[rows].view(num, length, -1),
+            out=self._buffers[parameter][tasks.start : tasks.stop],
         )
         return True
 

@@ -73,11 +73,10 @@ class Strategy:
             if not parameter.is_meta and not isinstance(parameter, DTensor):
                 self.ranks.copy_from_first(parameter.data)
 
-    def check_engine(self, engine: str, model: MultiTaskModel) -> None:
-        """Raises ``ValueError`` for a model whose gradients by task an engine cannot obtain here.
+    def check_task_gradients(self, model: MultiTaskModel) -> None:
+        """Raises ``ValueError`` for a model whose gradients by task no engine can obtain here.
 
         Args:
-            engine: Name of one of the engines that run under it.
             model: The model.
         """
 

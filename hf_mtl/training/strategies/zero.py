@@ -36,7 +36,7 @@ class Zero(Strategy):
         config = self.accelerator.state.deepspeed_plugin.deepspeed_config
         zero = config.get("zero_optimization", {})
         self._splits_parameters = zero.get("stage") == 3
-        if zero.get("stage") == 3 and not zero.get("stage3_gather_16bit_weights_on_model_save"):
+        if self._splits_parameters and not zero.get("stage3_gather_16bit_weights_on_model_save"):
             raise ValueError(
                 "`stage3_gather_16bit_weights_on_model_save` must be true in the DeepSpeed config, "
                 "or no checkpoint would hold the weights. Set it under `zero_optimization`."
@@ -58,7 +58,7 @@ class Zero(Strategy):
                 f"back, but got {args.on_nonfinite!r}. Use DDP or FSDP2, or leave it out."
             )
 
-    def check_engine(self, engine: str, model: MultiTaskModel) -> None:
+    def check_task_gradients(self, model: MultiTaskModel) -> None:
         # It would be gone through twice: by task, and in the backward that goes on. ZeRO-3 gathers
         # its parameters for the first of them only.
         tasks = tasks_with_pooler(model) if self._splits_parameters else []
