@@ -9,8 +9,10 @@ With several ranks every slot has every draw, if need be with a row that only fi
 ranks run the same forwards in the same order, as sharded models have to.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from itertools import count, islice
 from typing import Literal
@@ -22,8 +24,8 @@ from torch.utils.data import Sampler
 
 from hf_mtl._numbers import check_positive
 from hf_mtl.data.draw import Draw
-from hf_mtl.data.samplers import SourceSize, TaskSampler
-from hf_mtl.data.samplers.by_rate import draws_per_row
+from hf_mtl.data.samplers import SourceSize, Span, TaskSampler
+from hf_mtl.data.samplers.base import draws_per_row
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds
 
 __all__ = ["StepPlan", "share"]
@@ -54,12 +56,14 @@ class StepPlan(Sampler[list[Draw]]):
         keeps_micro_batches: Whether a micro-batch has the same rows however many ranks share it,
             for gradient methods that compare micro-batches. Else slots are dealt out as evenly as
             can be.
+        num_epochs: Epochs of the training, for samplers whose rates change with its progress.
+        max_steps: Steps of the training, in place of epochs; below 1: not given.
 
     Raises:
         KeyError: If the stopping rule is unknown.
         TypeError: If a number is none.
-        ValueError: If there is no source, a number is out of range, or sampler, stopping rule and
-            ``tasks_per_step`` contradict each other.
+        ValueError: If there is no source, a number is out of range, the sampler is for other
+            sources, or sampler, stopping rule and ``tasks_per_step`` contradict each other.
 
     Example:
         >>> sizes = {"a": SourceSize(num_rows=3, batch_size=2), "b": SourceSize(1, 2)}
@@ -80,6 +84,8 @@ class StepPlan(Sampler[list[Draw]]):
         rank: int = 0,
         seed: int = 42,
         keeps_micro_batches: bool = False,
+        num_epochs: float = 1.0,
+        max_steps: int = -1,
     ) -> None:
         if not sizes:
             raise ValueError("`sizes` must hold at least one source, but got none.")
@@ -88,7 +94,9 @@ class StepPlan(Sampler[list[Draw]]):
         check_positive("world_size", world_size, whole=True)
         if not 0 <= rank < world_size:
             raise ValueError(f"`rank` must be in 0 .. {world_size - 1}, but got {rank!r}.")
-        self.sizes = dict(sizes)
+        self.sizes = {name: replace(size, name=name) for name, size in sizes.items()}
+        if sampler is not None:
+            sampler.check_sources(list(sizes))
         self.sampler = sampler
         self.tasks_per_step = tasks_per_step
         self.stopping = stopping
@@ -97,6 +105,9 @@ class StepPlan(Sampler[list[Draw]]):
         self.rank = rank
         self.seed = seed
         self.keeps_micro_batches = keeps_micro_batches
+        self.training_steps = max_steps
+        if max_steps <= 0:
+            self.training_steps = math.ceil(num_epochs * self.num_steps)
         self.epoch = 0
         self._first_step = 0
 
@@ -129,7 +140,18 @@ class StepPlan(Sampler[list[Draw]]):
             draws = draws_in_rounds(sizes, self.stopping)
             rows = sum(size.rows_in(count) for size, count in zip(sizes, draws, strict=True))
             return rows / self.num_steps
-        return int(self.tasks_per_step) / draws_per_row(self.sampler.rates(sizes), sizes)
+        return int(self.tasks_per_step) / draws_per_row(self.sampler.mean_rates(sizes), sizes)
+
+    def rates(self, progress: float) -> dict[str, float]:
+        """Rate of each source in examples; none where nothing is drawn.
+
+        Args:
+            progress: How far the training is, from 0 to 1.
+        """
+        if self.sampler is None:
+            return {}
+        rates = self.sampler.rates(list(self.sizes.values()), progress)
+        return dict(zip(self.sizes, rates, strict=True))
 
     def __len__(self) -> int:
         return self.num_steps * self.accumulation
@@ -171,7 +193,9 @@ class StepPlan(Sampler[list[Draw]]):
         """Positions of the sources that the sampler draws in this epoch."""
         assert self.sampler is not None
         generator = torch.Generator().manual_seed(self._seed_of("draws"))
-        return iter(self.sampler.draws(list(self.sizes.values()), generator))
+        first, end = (epoch * self.num_steps for epoch in (self.epoch, self.epoch + 1))
+        span = Span(first / self.training_steps, end / self.training_steps)
+        return iter(self.sampler.draws(list(self.sizes.values()), generator, span))
 
     def _draws_of(self, source: str, skipped: int) -> Iterator[Rows]:
         """Rows of one source's draws, without end. Nothing is shuffled before its first draw."""

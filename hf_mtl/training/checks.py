@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_mtl._checks import check_known, check_same_names
+from hf_mtl.data import SAMPLERS
 from hf_mtl.evaluation import check_metrics, metrics_of
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
@@ -19,6 +20,7 @@ __all__ = [
     "check_gradient_method",
     "check_long_enough",
     "check_prepared",
+    "check_sampler",
     "check_weighting",
     "set_best_metric_direction",
 ]
@@ -50,6 +52,17 @@ def check_construction(
             f"`auto_find_batch_size` must be False where tasks have a `batch_size` of their own, "
             f"but {own_batch_sizes} have one. Leave one of the two out."
         )
+
+
+def check_sampler(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if a sampler is told of other sources than the suite has.
+
+    Args:
+        args: The arguments.
+        suite: The tasks.
+    """
+    if args.sampler is not None:
+        SAMPLERS.build(args.sampler).check_sources(list(suite.sources))
 
 
 def check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:

@@ -43,6 +43,8 @@ def step_plan(
         rank=args.process_index,
         seed=args.seed if args.data_seed is None else args.data_seed,
         keeps_micro_batches=method is not None and method.num_batches > 1,
+        num_epochs=args.num_train_epochs,
+        max_steps=args.max_steps,
     )
 
 
@@ -60,6 +62,7 @@ class Mixture:
         streams: Those sources that are streams.
         stream_shuffle_rows: Rows of a stream's shard that are shuffled together; ``None`` where
             nothing is streamed.
+        training_steps: Steps of the training, if the sampler's rates change with its progress.
     """
 
     seed: int
@@ -69,6 +72,7 @@ class Mixture:
     sources: Mapping[str, tuple[int | None, int]]
     streams: Sequence[str] = ()
     stream_shuffle_rows: int | None = None
+    training_steps: int | None = None
 
     @classmethod
     def of(cls, plan: StepPlan, stream_shuffle_rows: int | None = None) -> "Mixture":
@@ -90,6 +94,7 @@ class Mixture:
             },
             streams=streams,
             stream_shuffle_rows=stream_shuffle_rows if streams else None,
+            training_steps=plan.training_steps if plan.sampler and plan.sampler.changes else None,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from transformers import TrainerCallback
 
 from hf_mtl.data import SourceCollection, StepPlan, StreamPositions, train_dataloader
 from hf_mtl.evaluation import ResultRow
-from hf_mtl.models import MultiTaskModel
+from hf_mtl.models import MultiTaskModel, total_weight
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.balancing import BalancingTrainer
 from hf_mtl.training.checkpoints import Stateful
-from hf_mtl.training.checks import check_construction, set_best_metric_direction
+from hf_mtl.training.checks import check_construction, check_sampler, set_best_metric_direction
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.held_weights import weighting_backbone
@@ -122,6 +122,7 @@ class MultiTaskTrainer(BalancingTrainer):
             optimizers=optimizers,
         )
         check_construction(args, self.suite, self._task_metrics)
+        check_sampler(args, self.suite)
         self.processing_class = self.processing_class or self.model.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
         self.eval_dataset = self._prepared(eval_dataset, "eval")
@@ -213,10 +214,13 @@ class MultiTaskTrainer(BalancingTrainer):
         micro_batches = list(islice(epoch_iterator, num_batches))
         for micro_batch in micro_batches:
             self._stream_positions.add(micro_batch.get("positions", {}))
-        step = plan_step(micro_batches, self.suite.weights, self.ranks)
+        step = plan_step(micro_batches, self.suite.weights, self.ranks, weigh=self._weight_of)
         if self.accelerator.scaler is not None:
             check_some_label(step, self.state.global_step + 1)
         return micro_batches, step
+
+    def _weight_of(self, task: str, labels: Tensor) -> float:
+        return float(total_weight(self.suite[task], labels))
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -285,10 +289,19 @@ class MultiTaskTrainer(BalancingTrainer):
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs, with the loss of each task beside the total."""
+        """Logs, with the loss of each task and the rate of each source beside the total."""
         if "loss" in logs:
             logs |= self._loss_log.pop(self.ranks)
+            logs |= self._rates()
         super().log(logs, start_time)
+
+    def _rates(self) -> dict[str, float]:
+        """``rate/{source}``: share of each source in the examples, where a sampler chooses."""
+        if self.args.tasks_per_step == "all":
+            return {}
+        plan = self._step_plan(self._train_collection())
+        rates = plan.rates(min(1.0, self.state.global_step / max(1, self.state.max_steps)))
+        return {f"rate/{source}": rate for source, rate in rates.items()}
 
     def _mixture(self) -> Mixture:
         plan = self._step_plan(self._train_collection())

@@ -144,7 +144,7 @@ def toy_trainer(
 def history(trainer: MultiTaskTrainer, after: int = 0) -> list[dict[str, Any]]:
     """Lines of the log from a step on: losses, weights, gradients, learning rate."""
     keys = ("loss", "learning_rate", "grad_norm", "epoch", "step", "gradient_conflicts")
-    by_task = ("loss/", "weight/", "gradient_norm/", "cosine/", "update_share/")
+    by_task = ("loss/", "weight/", "gradient_norm/", "cosine/", "update_share/", "rate/")
     return [
         {key: value for key, value in line.items() if key in keys or key.startswith(by_task)}
         for line in trainer.state.log_history

@@ -4,14 +4,37 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import mul
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hf_mtl._numbers import check_positive
 from hf_mtl._registry import Registry
 
-__all__ = ["SAMPLERS", "SourceSize", "TaskSampler"]
+__all__ = [
+    "NUM_PARTS",
+    "SAMPLERS",
+    "WHOLE",
+    "SourceSize",
+    "Span",
+    "TaskSampler",
+    "draws_per_row",
+    "middle_of",
+]
+
+
+FloatArray = NDArray[np.float64]
+
+NUM_PARTS = 100
+"""Parts of a training within which changing rates are constant."""
+
+
+def middle_of(part: int) -> float:
+    """Progress of the training in the middle of a part of it."""
+    return (part + 0.5) / NUM_PARTS
 
 
 @dataclass(frozen=True)
@@ -25,6 +48,7 @@ class SourceSize:
         is_stream: Whether the source is a stream: its rows are positions that are counted on
             without end, and ``num_rows`` only says how long an epoch is.
         is_nominal: Whether ``num_rows`` only stands for the length of a stream that is not known.
+        name: Name of the source, for samplers that users tell about sources by name.
 
     Raises:
         TypeError: If one of them is no whole number.
@@ -39,6 +63,7 @@ class SourceSize:
     batch_size: int
     is_stream: bool = False
     is_nominal: bool = False
+    name: str = ""
 
     def __post_init__(self) -> None:
         check_positive("num_rows", self.num_rows, whole=True)
@@ -64,11 +89,45 @@ class SourceSize:
         return passes * self.num_rows + rest * self.batch_size
 
 
+@dataclass(frozen=True)
+class Span:
+    """The part of the training that an epoch is: progress at its begin and at its end.
+
+    Progress is 0 at the first draw of the training and 1 after the last one. An epoch that the
+    training does not finish ends beyond 1.
+
+    Args:
+        start: Progress at the begin.
+        end: Progress at the end.
+    """
+
+    start: float
+    end: float
+
+    def at(self, share: FloatArray) -> FloatArray:
+        """Progress of the training when shares of the epoch are done."""
+        return self.start + share * (self.end - self.start)
+
+
+WHOLE = Span(0.0, 1.0)
+"""A training of one epoch."""
+
+
+def draws_per_row(rates: Sequence[float], sizes: Sequence[SourceSize]) -> float:
+    """Draws that it takes on average to get one row if examples come at these rates.
+
+    A draw of source m takes b_m rows and happens with probability proportional to r_m / b_m, so
+    that it takes sum(r) / sum(r / b) rows on average, and sum(r) is 1.
+    """
+    return sum(rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True))
+
+
 class TaskSampler(ABC):
     """Decides which source comes next, and how many draws make an epoch.
 
-    A sampler knows sources by their position only, and holds no state: its draws are a function
-    of the sizes and of the generator. Which rows a draw takes is the step plan's business.
+    A sampler knows sources by position, and by name where users tell it about them. It holds no
+    state: its draws are a function of the sizes, of the generator and of how far the training is.
+    Which rows a draw takes is the step plan's business.
 
     Attributes:
         needs_sizes: Whether the rates depend on how large the sources are, so that a stream of
@@ -77,25 +136,56 @@ class TaskSampler(ABC):
 
     needs_sizes: ClassVar[bool] = True
 
-    @abstractmethod
-    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
-        """Draws of one epoch, known before the first of them."""
+    @property
+    def changes(self) -> bool:
+        """Whether the rates change with the progress of the training."""
+        return False
+
+    def check_sources(self, names: Sequence[str]) -> None:  # noqa: B027  # nothing to check
+        """Raises unless the sampler fits these sources; one that knows them by name says more.
+
+        Args:
+            names: Names of the sources.
+
+        Raises:
+            ValueError: If a source is missing in what the user wrote, or is none of these.
+        """
 
     @abstractmethod
-    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
+    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
+        """Draws of one epoch, known before the first of them and the same for every epoch."""
+
+    @abstractmethod
+    def draws(
+        self, sizes: Sequence[SourceSize], generator: torch.Generator, span: Span = WHOLE
+    ) -> Iterator[int]:
         """Positions of the sources that one epoch draws, in order; ``num_draws`` of them.
 
         Args:
             sizes: Size of every source.
             generator: The only randomness that may be used.
+            span: The part of the training that the epoch is.
         """
 
     @abstractmethod
-    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
-        """Share of each source in the examples of an epoch; the shares add up to 1.
+    def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
+        """Share of each source in the examples; the shares add up to 1.
 
         Examples, not draws: a source with a larger batch is drawn less often for the same rate.
+
+        Args:
+            sizes: Size of every source.
+            progress: How far the training is, from 0 to 1.
         """
+
+    def mean_rates(self, sizes: Sequence[SourceSize]) -> list[float]:
+        """Share of each source in the examples of the whole training."""
+        if not self.changes:
+            return self.rates(sizes)
+        by_part = [self.rates(sizes, middle_of(part)) for part in range(NUM_PARTS)]
+        # Parts are equally long in draws, so that those with large batches give more examples.
+        rows = [1 / draws_per_row(rates, sizes) for rates in by_part]
+        return [sum(map(mul, each, rows)) / sum(rows) for each in zip(*by_part, strict=True)]
 
 
 SAMPLERS: Registry[TaskSampler] = Registry("sampler")

@@ -1,13 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """From rates in examples to random draws, whatever the batch sizes."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 
-from hf_mtl.data.samplers.base import SourceSize
+from hf_mtl.data.samplers.base import (
+    NUM_PARTS,
+    WHOLE,
+    SourceSize,
+    Span,
+    TaskSampler,
+    draws_per_row,
+    middle_of,
+)
 
-__all__ = ["capped_rows", "draws_per_row", "num_draws_at", "random_draws_at", "shares"]
+__all__ = [
+    "RandomSampler",
+    "capped_rows",
+    "epoch_rows",
+    "power_rates",
+    "shares",
+]
 
 
 def capped_rows(sizes: Sequence[SourceSize], cap: int | None) -> list[int]:
@@ -21,28 +37,49 @@ def shares(amounts: Sequence[float]) -> list[float]:
     return [amount / total for amount in amounts]
 
 
-def draws_per_row(rates: Sequence[float], sizes: Sequence[SourceSize]) -> float:
-    """Draws that it takes on average to get one row if examples come at these rates.
+def power_rates(rows: Sequence[int], exponent: float) -> list[float]:
+    """Rates proportional to a power of the rows."""
+    # Relative to the largest, because a large exponent overflows on plain row counts.
+    return shares([(count / max(rows)) ** exponent for count in rows])
 
-    A draw of source m takes b_m rows and happens with probability proportional to r_m / b_m, so
-    that it takes sum(r) / sum(r / b) rows on average, and sum(r) is 1.
+
+def epoch_rows(sampler: TaskSampler, sizes: Sequence[SourceSize]) -> int:
+    """Rows that an epoch of a sampler takes, on average; at least one."""
+    return max(1, round(sampler.num_draws(sizes) / draws_per_row(sampler.mean_rates(sizes), sizes)))
+
+
+class RandomSampler(TaskSampler):
+    """Independent draws such that examples come at the rates, which a subclass says.
+
+    An epoch has as many draws as take about ``epoch_rows`` rows. Rates that change are constant
+    within each hundredth of the training.
     """
-    return sum(rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True))
 
+    def epoch_rows(self, sizes: Sequence[SourceSize]) -> int:
+        """Rows of an epoch: those of all sources, unless a subclass counts them otherwise."""
+        return sum(size.num_rows for size in sizes)
 
-def num_draws_at(rates: Sequence[float], sizes: Sequence[SourceSize], num_rows: int) -> int:
-    """Draws that take about ``num_rows`` rows if examples come at these rates."""
-    return max(1, round(num_rows * draws_per_row(rates, sizes)))
+    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
+        per_row = draws_per_row(self.mean_rates(sizes), sizes)
+        return max(1, round(self.epoch_rows(sizes) * per_row))
 
+    def draws(
+        self, sizes: Sequence[SourceSize], generator: torch.Generator, span: Span = WHOLE
+    ) -> Iterator[int]:
+        for part, num_draws in self._draws_by_part(self.num_draws(sizes), span):
+            rates = self.rates(sizes, middle_of(part))
+            odds = [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
+            yield from torch.multinomial(
+                torch.tensor(odds, dtype=torch.float64),
+                num_draws,
+                replacement=True,
+                generator=generator,
+            ).tolist()
 
-def random_draws_at(
-    rates: Sequence[float],
-    sizes: Sequence[SourceSize],
-    num_draws: int,
-    generator: torch.Generator,
-) -> Iterator[int]:
-    """Independent draws such that examples come at these rates."""
-    odds = [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
-    yield from torch.multinomial(
-        torch.tensor(odds, dtype=torch.float64), num_draws, replacement=True, generator=generator
-    ).tolist()
+    def _draws_by_part(self, num_draws: int, span: Span) -> list[tuple[int, int]]:
+        """Parts of the training that an epoch has draws in, and how many."""
+        if not self.changes:
+            return [(0, num_draws)]
+        progress = span.at((np.arange(num_draws) + 0.5) / num_draws)
+        parts = np.minimum((progress * NUM_PARTS).astype(np.int64), NUM_PARTS - 1)
+        return list(Counter(parts.tolist()).items())

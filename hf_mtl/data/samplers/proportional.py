@@ -8,7 +8,7 @@ from typing import final
 import torch
 
 from hf_mtl._numbers import check_positive
-from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
+from hf_mtl.data.samplers.base import SAMPLERS, WHOLE, SourceSize, Span, TaskSampler
 from hf_mtl.data.samplers.by_rate import capped_rows, shares
 
 __all__ = ["ProportionalSampler"]
@@ -52,12 +52,14 @@ class ProportionalSampler(TaskSampler):
     def num_draws(self, sizes: Sequence[SourceSize]) -> int:
         return sum(self._draws_by_source(sizes))
 
-    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
+    def draws(
+        self, sizes: Sequence[SourceSize], generator: torch.Generator, span: Span = WHOLE
+    ) -> Iterator[int]:
         counts = torch.tensor(self._draws_by_source(sizes))
         sources = torch.repeat_interleave(torch.arange(len(sizes)), counts)
         yield from sources[torch.randperm(len(sources), generator=generator)].tolist()
 
-    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
+    def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
         return shares(capped_rows(sizes, self.cap))
 
     def _draws_by_source(self, sizes: Sequence[SourceSize]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 
 import torch
 
-from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
+from hf_mtl.data.samplers.base import SAMPLERS, WHOLE, SourceSize, Span, TaskSampler
 from hf_mtl.data.samplers.by_rate import shares
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, rounds
 
@@ -49,10 +49,12 @@ class RoundRobinSampler(TaskSampler):
     def num_draws(self, sizes: Sequence[SourceSize]) -> int:
         return sum(draws_in_rounds(sizes, self.stopping))
 
-    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
+    def draws(
+        self, sizes: Sequence[SourceSize], generator: torch.Generator, span: Span = WHOLE
+    ) -> Iterator[int]:
         del generator
         return chain.from_iterable(rounds(sizes, self.stopping))
 
-    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
+    def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
         draws = draws_in_rounds(sizes, self.stopping)
         return shares([size.rows_in(count) for size, count in zip(sizes, draws, strict=True)])

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sources by their size, flattened."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import torch
-
 from hf_mtl._numbers import check_positive
-from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
-from hf_mtl.data.samplers.by_rate import capped_rows, num_draws_at, random_draws_at, shares
+from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
+from hf_mtl.data.samplers.by_rate import RandomSampler, capped_rows, power_rates
 
 __all__ = ["TemperatureSampler"]
 
@@ -17,7 +15,7 @@ __all__ = ["TemperatureSampler"]
 @SAMPLERS.register("temperature")
 @final
 @dataclass(frozen=True)
-class TemperatureSampler(TaskSampler):
+class TemperatureSampler(RandomSampler):
     """Draws examples at rates proportional to the sources' sizes to the power ``1 / temperature``.
 
     Between proportional and uniform: small sources are seen more often than their size would give
@@ -50,13 +48,8 @@ class TemperatureSampler(TaskSampler):
         if self.cap is not None:
             check_positive("cap", self.cap, whole=True)
 
-    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
-        return num_draws_at(self.rates(sizes), sizes, sum(capped_rows(sizes, self.cap)))
+    def epoch_rows(self, sizes: Sequence[SourceSize]) -> int:
+        return sum(capped_rows(sizes, self.cap))
 
-    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
-        return random_draws_at(self.rates(sizes), sizes, self.num_draws(sizes), generator)
-
-    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
-        rows = capped_rows(sizes, self.cap)
-        # Relative to the largest, because a low temperature overflows on plain row counts.
-        return shares([(count / max(rows)) ** (1 / self.temperature) for count in rows])
+    def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
+        return power_rates(capped_rows(sizes, self.cap), 1 / self.temperature)

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every source alike."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import torch
-
-from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
-from hf_mtl.data.samplers.by_rate import num_draws_at, random_draws_at, shares
+from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
+from hf_mtl.data.samplers.by_rate import RandomSampler, shares
 
 __all__ = ["UniformSampler"]
 
@@ -16,7 +14,7 @@ __all__ = ["UniformSampler"]
 @SAMPLERS.register("uniform")
 @final
 @dataclass(frozen=True)
-class UniformSampler(TaskSampler):
+class UniformSampler(RandomSampler):
     """Draws as many examples of each source, at random, whatever their sizes.
 
     Choose ``round_robin`` for equal numbers of draws in a fixed order. An epoch has as many rows
@@ -33,11 +31,5 @@ class UniformSampler(TaskSampler):
 
     needs_sizes: ClassVar[bool] = False
 
-    def num_draws(self, sizes: Sequence[SourceSize]) -> int:
-        return num_draws_at(self.rates(sizes), sizes, sum(size.num_rows for size in sizes))
-
-    def draws(self, sizes: Sequence[SourceSize], generator: torch.Generator) -> Iterator[int]:
-        return random_draws_at(self.rates(sizes), sizes, self.num_draws(sizes), generator)
-
-    def rates(self, sizes: Sequence[SourceSize]) -> list[float]:
+    def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
         return shares([1.0] * len(sizes))

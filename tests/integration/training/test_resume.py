@@ -26,6 +26,8 @@ SAMPLERS = [
     pytest.param({"sampler": "temperature"}, marks=pytest.mark.slow),
     {"sampler": "uniform", "tasks_per_step": 2},
     pytest.param({"sampler": "round_robin"}, marks=pytest.mark.slow),
+    pytest.param({"sampler": "annealed"}, marks=pytest.mark.slow),
+    {"sampler": {"name": "stages", "stages": [["names"], ["valence", "topic"]]}},
     {"tasks_per_step": "all", "batches": "merged"},
 ]
 
@@ -56,6 +58,14 @@ def test_a_resumed_run_equals_the_uninterrupted_one(toy_trainer, mixture):
         resumed = toy_trainer("resumed", **settings, overwrite_output_dir=True)
         resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-{step}")
         assert_same_run(resumed, whole, step)
+
+
+def test_a_schedule_of_another_length_is_refused_on_resume(toy_trainer):
+    settings = {"sampler": "annealed", "save_strategy": "steps", "save_steps": 2}
+    toy_trainer("run", **settings, max_steps=2).train()
+    longer = toy_trainer("run", **settings, max_steps=4, overwrite_output_dir=True)
+    with pytest.raises(ValueError, match="`training_steps` was 2 and is 4"):
+        longer.train(resume_from_checkpoint=True)
 
 
 def test_a_line_of_the_log_counts_the_steps_before_a_checkpoint_too(toy_trainer):

@@ -179,7 +179,7 @@ def test_an_epoch_is_no_shorter_than_the_run(tokenizer, sampler, batch_size):
 def test_samplers_that_go_by_sizes_are_refused_for_unknown_lengths(tokenizer, stream_of):
     suite = TaskSuite({**NEWS, "other": TaskSpec("regression")})
     collection = prepare(suite, dict.fromkeys(suite.sources, number_stream(5)), tokenizer)
-    expected = r"`sampler` must be .* such as \['round_robin', 'uniform'\], .*TemperatureSampler"
+    expected = r"such as \['fixed', 'round_robin', 'scheduled', 'uniform'\], .*TemperatureSampler"
     with pytest.raises(ValueError, match=expected):
         collection.sizes(batch_size=2, max_steps=9, sampler=TemperatureSampler())
     alone = stream_of(number_stream(5)).sizes(
