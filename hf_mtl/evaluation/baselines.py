@@ -4,10 +4,6 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
-from torch.nn.functional import one_hot
-
 from hf_mtl.evaluation.collection import TaskPredictions
 from hf_mtl.evaluation.scores import task_scores
 from hf_mtl.tasks import TaskSuite, labelled_mask
@@ -49,19 +45,12 @@ def _constant_predictions(
     kind = suite[task].task_type.label_kind
     known = kind.collate(train_labels, None, "right")
     labels = kind.collate(test.labels(task) or (), None, "right")
-    answer = _constant_logits(known[labelled_mask(known)], suite[task].num_outputs, task)
-    predictions, references = kind.pairs(answer.expand(*labels.shape, -1), labels)
-    return TaskPredictions(predictions, references)
-
-
-def _constant_logits(known: Tensor, num_outputs: int, task: str) -> Tensor:
-    """Logits ``[C]`` that always give the answer that is best without looking at the row."""
-    if not len(known):
+    if not labelled_mask(known).any():
         raise ValueError(
             f"Task {task!r} must have labelled rows to train on, but has none. Check the column "
             f"of its labels, or leave the task out."
         )
-    if known.is_floating_point():
-        return known.double().mean().reshape(1)
-    # Of classes that are equally frequent, the first.
-    return one_hot(torch.bincount(known).argmax(), num_outputs).double()
+    answer = kind.constant_logits(known, suite[task].num_outputs)
+    rows = labels.shape if kind.per_token else labels.shape[:1]
+    predictions, references = kind.pairs(answer.expand(*rows, -1), labels)
+    return TaskPredictions(predictions, references)

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hf_mtl.models.losses import total_weight
 from hf_mtl.models.prediction import evaluation_mode
-from hf_mtl.tasks import num_labelled
 
 if TYPE_CHECKING:
     from hf_mtl.models import MultiTaskModel
@@ -24,25 +24,26 @@ class TaskPredictions:
         predictions: One entry a labelled row, as ``LabelKind.pairs`` gives them.
         references: What is right, in the same form.
         loss_sum: Sum of the loss over all labelled elements.
-        num_labelled: How many elements are labelled: rows, or words.
+        weight: What the sum is divided by: how many elements are labelled (rows, or words), or
+            what they weigh.
     """
 
     predictions: list[Any] = field(default_factory=list)
     references: list[Any] = field(default_factory=list)
     loss_sum: float = 0.0
-    num_labelled: int = 0
+    weight: float = 0.0
 
     def extend(self, more: "TaskPredictions") -> None:
         """Adds predictions of more rows."""
         self.predictions += more.predictions
         self.references += more.references
         self.loss_sum += more.loss_sum
-        self.num_labelled += more.num_labelled
+        self.weight += more.weight
 
     @property
     def loss(self) -> float:
         """Mean of the loss over the labelled elements."""
-        return self.loss_sum / self.num_labelled
+        return self.loss_sum / self.weight
 
 
 def collect(
@@ -97,7 +98,7 @@ def _batch_predictions(
         pairs = model.suite[task].task_type.label_kind.pairs
         predictions = TaskPredictions(*pairs(output.logits[task].cpu(), task_labels.cpu()))
         if task in output.losses:
-            predictions.num_labelled = num_labelled(task_labels)
-            predictions.loss_sum = float(output.losses[task]) * predictions.num_labelled
+            predictions.weight = float(total_weight(model.suite[task], task_labels))
+            predictions.loss_sum = float(output.losses[task]) * predictions.weight
         found[task] = predictions
     return found

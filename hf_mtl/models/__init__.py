@@ -4,9 +4,10 @@
 Importing it registers the model with ``AutoConfig`` and ``AutoModel``.
 """
 
+from hf_mtl.models.checks import check_tasks
 from hf_mtl.models.config import MultiTaskConfig
-from hf_mtl.models.heads import HEADS, Head, HeadModule, check_heads
-from hf_mtl.models.losses import LOSSES, Loss
+from hf_mtl.models.heads import HEADS, Head, HeadModule
+from hf_mtl.models.losses import LOSSES, Loss, total_weight
 from hf_mtl.models.modeling import MultiTaskModel
 from hf_mtl.models.outputs import MultiTaskOutput
 
@@ -19,5 +20,6 @@ __all__ = [
     "MultiTaskConfig",
     "MultiTaskModel",
     "MultiTaskOutput",
-    "check_heads",
+    "check_tasks",
+    "total_weight",
 ]

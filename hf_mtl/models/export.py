@@ -51,9 +51,10 @@ def single_task_config(config: PreTrainedConfig, task: str, spec: TaskSpec) -> P
     """
     config = copy.deepcopy(config)
     config.architectures = config.architectures or []
-    names = spec.labels or (task,)
+    kind = spec.task_type.label_kind
+    names = kind.output_names(spec.labels or (task,))
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
     if spec.task_type.level == "sequence":
-        config.problem_type = "single_label_classification" if spec.labels else "regression"
+        config.problem_type = kind.problem_type
     return config

@@ -24,9 +24,10 @@ from hf_mtl.models.checkpoint import (
     location,
     naming_broken_files,
 )
+from hf_mtl.models.checks import check_tasks
 from hf_mtl.models.config import MultiTaskConfig
 from hf_mtl.models.export import single_task_model
-from hf_mtl.models.heads import HEADS, HeadModule, check_heads
+from hf_mtl.models.heads import HEADS, HeadModule
 from hf_mtl.models.losses import task_losses
 from hf_mtl.models.outputs import MultiTaskOutput
 from hf_mtl.models.prediction import is_several, predict
@@ -75,7 +76,7 @@ class MultiTaskModel(PreTrainedModel):
                 f"{config.backbone_cfg!r}. Use `MultiTaskModel.from_backbone`."
             )
         self._suite = config.suite
-        check_heads(self._suite)
+        check_tasks(self._suite)
         if backbone is None:
             backbone = AutoModel.from_config(config.backbone_cfg)
         self.backbone: PreTrainedModel = backbone
@@ -123,7 +124,7 @@ class MultiTaskModel(PreTrainedModel):
                 its task or backbone.
         """
         suite = tasks if isinstance(tasks, TaskSuite) else TaskSuite(tasks)
-        check_heads(suite)
+        check_tasks(suite)
         with naming_broken_files(name_or_path, kwargs):
             backbone = load_backbone(name_or_path, **kwargs)
         if isinstance(backbone, MultiTaskModel) or isinstance(name_or_path, MultiTaskModel):
@@ -225,7 +226,7 @@ class MultiTaskModel(PreTrainedModel):
             rows: For each task the rows of the batch that are its, ``[b]`` indices. ``None``, or no
                 entry: all rows.
             denominators: What the sum of losses of each task of ``labels`` is divided by. ``None``:
-                the number of its labelled elements in this batch, which gives the mean.
+                the weight of its labelled elements in this batch, which gives the mean.
             inputs: Inputs of the backbone, ``[B, ...]``.
 
         Returns:
@@ -317,7 +318,7 @@ class MultiTaskModel(PreTrainedModel):
             ValueError: If the name is taken or unsafe, or the head does not suit the task.
         """
         suite = self.suite.with_task(name, spec)
-        check_heads(suite)
+        check_tasks(suite)
         self._change_suite(suite)
         self._build_head(name)
         self._freeze_bypassed()
@@ -350,7 +351,7 @@ class MultiTaskModel(PreTrainedModel):
             labels: Names of each task, in the order of their ids.
 
         Raises:
-            KeyError: If a task is unknown.
+            KeyError: If a task is unknown, or a label that its loss is told of.
             TypeError: If the names of a task are no list of strings.
             ValueError: If a task has other names already, or its labels are numbers.
         """
@@ -367,7 +368,9 @@ class MultiTaskModel(PreTrainedModel):
                     f"built, but got {list(names)}. Remove the task and add it again."
                 )
             specs[task] = specs[task].replace(labels=tuple(names))
-        self._change_suite(TaskSuite(specs))
+        suite = TaskSuite(specs)
+        check_tasks(suite)
+        self._change_suite(suite)
         for task in labels:
             if task not in self.heads:
                 self._build_head(task)

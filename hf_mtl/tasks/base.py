@@ -27,7 +27,7 @@ class TaskType(ABC):
         level: ``"sequence"`` for one output a row, ``"token"`` for one a position.
         auto_model: The Auto class of transformers whose head is this task's native head.
         head: Default entry of the head registry.
-        loss: Name of the loss.
+        loss: Default entry of the loss registry.
         metrics: Default metrics; the first one counts in ``eval_mean``.
     """
 

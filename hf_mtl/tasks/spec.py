@@ -31,6 +31,8 @@ class TaskSpec:
             tasks of a suite.
         head: Entry of the head registry: ``"native"`` or for example
             ``{"name": "pooled", "pooling": "mean"}``. ``None``: the default of the type.
+        loss: Entry of the loss registry, such as ``{"name": "cross_entropy", "label_smoothing":
+            0.1}``. ``None``: the default of the type.
         source: Name of the rows that the task is on. Tasks that name one source share its rows
             and one forward pass. ``None``: a source of its own, called like the task.
         max_length: Positions after which an input is cut off. ``None``: the longest that the
@@ -58,6 +60,7 @@ class TaskSpec:
     metrics: tuple[Entry, ...] = ()
     weight: float = 1.0
     head: Entry | None = None
+    loss: Entry | None = None
     source: str | None = None
     max_length: int | None = None
     batch_size: int | None = None
@@ -88,6 +91,11 @@ class TaskSpec:
     def head_entry(self) -> Entry:
         """The head given, or the default of the type."""
         return self.head if self.head is not None else self.task_type.head
+
+    @property
+    def loss_entry(self) -> Entry:
+        """The loss given, or the default of the type."""
+        return self.loss if self.loss is not None else self.task_type.loss
 
     @property
     def needs_labels(self) -> bool:

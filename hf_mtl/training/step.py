@@ -7,7 +7,7 @@ before the first backward pass, so every forward can be followed by its own back
 graph is alive at a time. All ranks run the same forwards with the same heads.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch import Tensor
 from hf_mtl.tasks import num_labelled
 from hf_mtl.training.ranks import Ranks
 
+Weigh = Callable[[str, Tensor], float]
+
 __all__ = ["Step", "StepScale", "check_some_label", "plan_step", "total_loss"]
 
 
@@ -25,11 +27,13 @@ class StepScale:
     """What is known of a step before its first forward.
 
     Attributes:
-        num_labelled: Labelled elements of each task in the whole step; tasks without are absent.
+        denominators: What the sum of each task's loss is divided by: the weight of its labelled
+            elements in the whole step, which is their number if they count alike. Tasks without
+            are absent.
         weights: Share of each task's loss in the total.
     """
 
-    num_labelled: Mapping[str, int]
+    denominators: Mapping[str, float]
     weights: Mapping[str, float]
 
 
@@ -54,13 +58,17 @@ class Step:
             tasks: Those that are left out.
             weights: Weight of each task, averaging 1 over the suite.
         """
-        left = {task: n for task, n in self.scale.num_labelled.items() if task not in tasks}
+        left = {task: n for task, n in self.scale.denominators.items() if task not in tasks}
         forwards = [_with_labels_of(forward, left) for forward in self.forwards]
         return Step([each for each in forwards if each["labels"]], _scale(left, weights))
 
 
 def plan_step(
-    micro_batches: Iterable[Mapping[str, Any]], weights: Mapping[str, float], ranks: Ranks
+    micro_batches: Iterable[Mapping[str, Any]],
+    weights: Mapping[str, float],
+    ranks: Ranks,
+    *,
+    weigh: Weigh = lambda task, labels: float(num_labelled(labels)),
 ) -> Step:
     """A step of its micro-batches, with denominators over all ranks.
 
@@ -68,9 +76,10 @@ def plan_step(
         micro_batches: All micro-batches of the step on this rank.
         weights: Weight of each task, averaging 1 over the suite.
         ranks: The ranks of the run.
+        weigh: Weight of the labelled elements of a task, given its labels.
 
     Returns:
-        Forwards that have something to learn on some rank; the labelled elements of each task, and
+        Forwards that have something to learn on some rank; the denominator of each task, and
         weights divided by the number of tasks that have any: with ``S`` tasks present, a task of
         weight 1 has a share of ``1 / S``. A task of weight 0 is absent: its head is not to be
         moved, by momentum or weight decay either.
@@ -80,20 +89,20 @@ def plan_step(
         for number, batch in enumerate(micro_batches)
         for forward in batch["forwards"]
     ]
-    own = [num_labelled(labels) for forward in forwards for labels in forward["labels"].values()]
-    counts = iter(ranks.sum(own))
-    totals: dict[str, int] = {}
+    own = [weigh(*item) for forward in forwards for item in forward["labels"].items()]
+    found = iter(ranks.sum(own))
+    totals: dict[str, float] = {}
     kept = []
     for forward in forwards:
-        by_task = {task: int(next(counts)) for task in forward["labels"]}
-        present = {task for task, count in by_task.items() if count and weights[task]}
+        by_task = {task: next(found) for task in forward["labels"]}
+        present = {task for task, weight in by_task.items() if weight and weights[task]}
         for task in present:
-            totals[task] = totals.get(task, 0) + by_task[task]
+            totals[task] = totals.get(task, 0.0) + by_task[task]
         if present:
             kept.append(_with_labels_of(forward, present))
     # In the order of the suite, so that every rank adds up in the same order.
-    num = {task: totals[task] for task in weights if task in totals}
-    return Step(kept, _scale(num, weights))
+    denominators = {task: totals[task] for task in weights if task in totals}
+    return Step(kept, _scale(denominators, weights))
 
 
 def check_some_label(step: Step, number: int) -> None:
@@ -116,8 +125,9 @@ def total_loss(losses: Mapping[str, Tensor], weights: Mapping[str, float]) -> Te
     return torch.stack([losses[task] * weights[task] for task in losses]).sum()
 
 
-def _scale(num: Mapping[str, int], weights: Mapping[str, float]) -> StepScale:
-    return StepScale(num, {task: weights[task] / len(num) for task in num})
+def _scale(denominators: Mapping[str, float], weights: Mapping[str, float]) -> StepScale:
+    shares = {task: weights[task] / len(denominators) for task in denominators}
+    return StepScale(denominators, shares)
 
 
 def _with_labels_of(forward: Mapping[str, Any], tasks: Collection[str]) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ class WeighingTrainer(EvaluatingTrainer):
             **inputs["inputs"],
             labels=inputs["labels"],
             rows=inputs["rows"],
-            denominators=step.scale.num_labelled,
+            denominators=step.scale.denominators,
         )
         return outputs
 

@@ -1,88 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of every head, on every family of backbones that the native head is promised for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from head_families import CONFIG_BY_FAMILY, PAD, VOCABULARY
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.testing import assert_close
-from transformers import (
-    AlbertConfig,
-    AutoModel,
-    BertConfig,
-    DebertaV2Config,
-    DistilBertConfig,
-    ElectraConfig,
-    GPT2Config,
-    LlamaConfig,
-    MistralConfig,
-    ModernBertConfig,
-    MPNetConfig,
-    PreTrainedConfig,
-    Qwen3Config,
-    RobertaConfig,
-    ViTConfig,
-)
+from transformers import AutoModel
 
 from hf_mtl.models import HEADS, LOSSES, MultiTaskModel
 from hf_mtl.models.losses import CrossEntropy
 from hf_mtl.models.pooling import POOLINGS
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
-PAD = 0
-NUM_ROWS, LENGTH, VOCABULARY = 4, 6, 50
+NUM_ROWS, LENGTH = 4, 6
 
-SIZES: dict[str, Any] = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-}
-TEXT: dict[str, Any] = {**SIZES, "vocab_size": VOCABULARY, "pad_token_id": PAD}
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-SPECIAL = {"bos_token_id": 1, "eos_token_id": 2}
-
-CONFIG_BY_FAMILY: dict[str, Callable[[], PreTrainedConfig]] = {
-    "bert": lambda: BertConfig(**TEXT, **NO_DROPOUT),
-    "roberta": lambda: RobertaConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
-    "distilbert": lambda: DistilBertConfig(
-        dim=16, n_layers=2, n_heads=2, hidden_dim=32, vocab_size=VOCABULARY, dropout=0.0,
-        attention_dropout=0.0, seq_classif_dropout=0.0, pad_token_id=PAD,
-    ),
-    "deberta-v2": lambda: DebertaV2Config(
-        **TEXT, **NO_DROPOUT, pooler_hidden_size=16, relative_attention=True,
-        pos_att_type=["p2c", "c2p"],
-    ),
-    "modernbert": lambda: ModernBertConfig(
-        **TEXT, **SPECIAL, cls_token_id=1, sep_token_id=2, classifier_pooling="mean"
-    ),
-    "electra": lambda: ElectraConfig(**TEXT, **NO_DROPOUT, embedding_size=8),
-    "albert": lambda: AlbertConfig(
-        **TEXT, **NO_DROPOUT, **SPECIAL, embedding_size=8, classifier_dropout_prob=0.0
-    ),
-    "mpnet": lambda: MPNetConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
-    "gpt2": lambda: GPT2Config(
-        n_embd=16, n_layer=2, n_head=2, vocab_size=VOCABULARY, embd_pdrop=0.0, attn_pdrop=0.0,
-        resid_pdrop=0.0, classifier_dropout=0.0, **SPECIAL,
-    ),
-    "llama": lambda: LlamaConfig(
-        **SIZES, **SPECIAL, num_key_value_heads=1, vocab_size=VOCABULARY, classifier_dropout=0.0
-    ),
-    "qwen3": lambda: Qwen3Config(
-        **SIZES, **SPECIAL, num_key_value_heads=1, head_dim=8, vocab_size=VOCABULARY,
-        classifier_dropout=0.0,
-    ),
-    "mistral": lambda: MistralConfig(
-        **SIZES, **SPECIAL, num_key_value_heads=1, vocab_size=VOCABULARY, classifier_dropout=0.0
-    ),
-    "vit": lambda: ViTConfig(
-        **SIZES, **NO_DROPOUT, image_size=8, patch_size=4, num_channels=1
-    ),
-}  # fmt: skip
 FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
     f"pooled-{pooling}": {"name": "pooled", "pooling": pooling, "dropout": 0.0}
     for pooling in POOLINGS
@@ -114,6 +51,8 @@ def suite(family: str) -> TaskSuite:
             "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
             "valence": TaskSpec("regression"),
             "parts": TaskSpec("token-classification", labels=("O", "X")),
+            "moods": TaskSpec("multi-label-classification", labels=("a", "b", "c")),
+            "stars": TaskSpec("ordinal-regression", labels=("1", "2", "3")),
         }
     )
 
@@ -147,6 +86,8 @@ def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
         kind = spec.task_type.label_kind
         if not kind.has_names:
             labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
+        elif spec.task_type.labels == "class_set":
+            labels[task] = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, torch.nan, 0]])
         elif kind.per_token:
             labels[task] = torch.arange(NUM_ROWS * LENGTH).view(NUM_ROWS, LENGTH) % 2
             labels[task][:, 0] = -100
@@ -230,8 +171,11 @@ def family(request: pytest.FixtureRequest) -> str:
 def model(request: pytest.FixtureRequest) -> MultiTaskModel:
     """BERT with heads of one form, on tasks that the form suits."""
     entry = FORMS[request.param]
+    moods = TaskSpec("multi-label-classification", labels=("a", "b", "c"), head=entry)
+    if entry == "chain":
+        return build("bert", TaskSuite({"moods": moods, "others": moods}))
     tasks = {"topic": TaskSpec("text-classification", labels=("a", "b", "c"), head=entry)}
-    tasks["valence"] = TaskSpec("regression", head=entry)
+    tasks |= {"valence": TaskSpec("regression", head=entry), "moods": moods}
     return build("bert", TaskSuite(tasks))
 
 
@@ -334,7 +278,7 @@ def test_merged_rows_give_the_losses_and_gradients_of_separate_batches(family):
         for name, value in batch(family).items()
     }
     labels = some_labels(model.suite)
-    rows = dict(zip(labels, map(torch.tensor, ([2, 0], [1], [3, 2, 0])), strict=True))
+    rows = dict(zip(labels, map(torch.tensor, ([2, 0], [1], [3, 2, 0], [3], [1, 0])), strict=False))
     own = {task: labels[task][rows[task]] for task in labels}
 
     merged = model(labels=own, rows=rows, **inputs).losses
@@ -371,7 +315,7 @@ def test_a_head_that_cannot_learn_is_caught(planted):
 
 def test_a_loss_that_counts_ignored_labels_is_caught(planted, monkeypatch):
     class Counting(CrossEntropy):
-        def total(self, logits: Tensor, labels: Tensor) -> Tensor:
+        def total(self, logits: Tensor, labels: Tensor, names: Sequence[str] = ()) -> Tensor:
             return super().total(logits, labels.clamp(min=0))
 
     monkeypatch.setitem(LOSSES._class_by_name, "cross_entropy", Counting)

@@ -42,6 +42,13 @@ class Example:
 EXAMPLES = {
     "class": Example([0, 1, 2, 1, 0], [0, 1, 2, 1, 2], [1] * 5, ("a", "b", "c")),
     "score": Example([0.5, -1.0, 2.0, 3.25], [0.5, 4.0, 2.0, 3.25], [0.1 + 0.2] * 4),
+    "ordinal": Example([0, 1, 2, 1, 0], [0, 1, 2, 1, 2], [1] * 5, ("low", "middle", "high")),
+    "class_set": Example(
+        [frozenset({0, 2}), frozenset(), frozenset({1})],
+        [frozenset({0, 1}), frozenset(), frozenset({1})],
+        [frozenset({1})] * 3,
+        ("a", "b", "c"),
+    ),
     "token_class": Example(
         [[1, 2, 0], [0], [0, 1, 0, 1]],
         [[1, 2, 0], [0], [0, 0, 0, 1]],

@@ -20,6 +20,15 @@ from hf_mtl.tasks import (
     num_labelled,
 )
 
+VALUES = {
+    "class": [1, None, None],
+    "class_set": [["1"], None, None],
+    "ordinal": [1, None, None],
+    "score": [1, None, None],
+    "token_class": [[1], None, [None]],
+}
+"""A label and two that are missing, of each kind."""
+
 
 def broken_laws(task_type: TaskType) -> list[str]:
     """Laws that a task type breaks, in words."""
@@ -37,6 +46,8 @@ def broken_laws(task_type: TaskType) -> list[str]:
         return broken
     if not hasattr(transformers, task_type.auto_model):
         broken.append("auto_model is no class of transformers")
+    if task_type.labels not in LOSSES.get(task_type.loss).label_kinds:
+        broken.append("loss does not learn from labels")
     kind = task_type.label_kind
     broken += [
         f"metric {name} does not measure {task_type.labels}"
@@ -64,11 +75,12 @@ def test_a_type_whose_parts_do_not_fit_is_caught():
         inputs: ClassVar[str] = "image"
         labels: ClassVar[str] = "token_class"
         auto_model: ClassVar[str] = "AutoModelForNothing"
-        loss: ClassVar[str] = "cross_entropy"
+        loss: ClassVar[str] = "mse"
         metrics: ClassVar[tuple[str, ...]] = ("pearson",)
 
     assert broken_laws(Misfit()) == [
         "auto_model is no class of transformers",
+        "loss does not learn from labels",
         "metric pearson does not measure token_class",
         "level and labels disagree",
         "labels of words without text",
@@ -83,11 +95,31 @@ def test_a_spec_of_the_type_survives_a_round_trip(task_type):
 def test_missing_labels_are_not_counted(task_type):
     kind = task_type.label_kind
     names = ("0", "1") if kind.has_names else ()
-    values = [[1], None, [None]] if kind.per_token else [1, None, None]
+    values = VALUES[task_type.labels]
     words = RowWords([["w"]] * 3, [[0]] * 3)
     encoded = kind.encode(LabelColumn(values, "t", names, words=words))
-    assert num_labelled(kind.collate(encoded, 1, "right")) == 1
+    labels = kind.collate(encoded, 1, "right")
+    assert num_labelled(labels) == num_labelled(labels[:1]) > 0
     assert num_labelled(kind.collate(kind.missing(encoded), 1, "right")) == 0
+
+
+def test_the_constant_answer_is_the_only_one_that_occurs(task_type):
+    kind = task_type.label_kind
+    names = ("0", "1", "2") if kind.has_names else ()
+    words = RowWords([["w"]] * 3, [[0]] * 3)
+    encoded = kind.encode(LabelColumn(VALUES[task_type.labels], "t", names, words=words))
+    labels = kind.collate(encoded, 1, "right")
+    answer = kind.constant_logits(labels, kind.num_outputs(names))
+    assert answer.shape == (kind.num_outputs(names),)
+    rows = labels.shape if kind.per_token else labels.shape[:1]
+    predictions, references = kind.pairs(answer.expand(*rows, -1), labels)
+    assert predictions == references
+
+
+def test_outputs_have_names(task_type):
+    kind = task_type.label_kind
+    names = ("low", "middle", "high") if kind.has_names else ("score",)
+    assert len(set(kind.output_names(names))) == kind.num_outputs(names)
 
 
 def test_answers_are_one_a_row(task_type):

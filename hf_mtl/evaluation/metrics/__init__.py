@@ -4,6 +4,7 @@
 from hf_mtl.evaluation.metrics.base import METRICS, Metric
 from hf_mtl.evaluation.metrics.classification import Accuracy, F1Macro, F1Micro, Matthews
 from hf_mtl.evaluation.metrics.evaluate_module import EvaluateModule
+from hf_mtl.evaluation.metrics.ordinal import QuadraticKappa, RankMAE
 from hf_mtl.evaluation.metrics.regression import MAE, MSE, R2, RMSE, Pearson, Spearman
 from hf_mtl.evaluation.metrics.sequence_labelling import EntityF1
 
@@ -19,7 +20,9 @@ __all__ = [
     "Matthews",
     "Metric",
     "Pearson",
+    "QuadraticKappa",
     "R2",
     "RMSE",
+    "RankMAE",
     "Spearman",
 ]

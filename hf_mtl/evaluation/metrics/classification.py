@@ -14,7 +14,8 @@ from hf_mtl.evaluation.metrics.base import METRICS, Metric
 
 __all__ = ["Accuracy", "F1Macro", "F1Micro", "Matthews"]
 
-CLASS_KINDS = frozenset({"class", "token_class"})
+CLASS_KINDS = frozenset({"class", "ordinal", "token_class"})
+SET_KINDS = CLASS_KINDS | {"class_set"}
 
 
 @METRICS.register("accuracy")
@@ -23,12 +24,14 @@ CLASS_KINDS = frozenset({"class", "token_class"})
 class Accuracy(Metric):
     """Share of the rows, or of the words, that are predicted right.
 
+    A row with any number of classes is right if all of them are.
+
     Example:
         >>> Accuracy().compute([0, 1, 1, 2], [0, 1, 2, 2])
         0.75
     """
 
-    label_kinds: ClassVar[frozenset[str]] = CLASS_KINDS
+    label_kinds: ClassVar[frozenset[str]] = SET_KINDS
     greater_is_better: ClassVar[bool] = True
 
     def compute(
@@ -37,6 +40,10 @@ class Accuracy(Metric):
         references: Sequence[Any],
         labels: Sequence[str] | None = None,
     ) -> float:
+        if _are_sets(references):
+            pairs = zip(predictions, references, strict=True)
+            hits: int = sum(found == right for found, right in pairs)
+            return hits / len(references)
         return float((class_ids(predictions) == class_ids(references)).mean())
 
 
@@ -49,7 +56,7 @@ class F1Macro(Metric):
     The classes are those that occur among the references or the predictions.
     """
 
-    label_kinds: ClassVar[frozenset[str]] = CLASS_KINDS
+    label_kinds: ClassVar[frozenset[str]] = SET_KINDS
     greater_is_better: ClassVar[bool] = True
 
     def compute(
@@ -65,9 +72,9 @@ class F1Macro(Metric):
 @final
 @dataclass(frozen=True)
 class F1Micro(Metric):
-    """F1 of all decisions together; equals accuracy, because each element has exactly one class."""
+    """F1 of all decisions together; equals accuracy where each element has exactly one class."""
 
-    label_kinds: ClassVar[frozenset[str]] = CLASS_KINDS
+    label_kinds: ClassVar[frozenset[str]] = SET_KINDS
     greater_is_better: ClassVar[bool] = True
 
     def compute(
@@ -114,6 +121,30 @@ def class_ids(values: Sequence[Any]) -> NDArray[np.int64]:
     return np.fromiter(flat, dtype=np.int64)
 
 
+def _are_sets(values: Sequence[Any]) -> bool:
+    """Whether a row has any number of classes, rather than one, or one for each word."""
+    return bool(values) and isinstance(values[0], frozenset)
+
+
+def _indicators(values: Sequence[frozenset[int]], num_classes: int) -> NDArray[np.bool_]:
+    """Which classes each row has: ``[N, C]``."""
+    found = np.zeros((len(values), num_classes), dtype=np.bool_)
+    for row, classes in zip(found, values, strict=True):
+        row[list(classes)] = True
+    return found
+
+
 def _f1(predictions: Sequence[Any], references: Sequence[Any], average: str) -> float:
-    right, predicted = class_ids(references), class_ids(predictions)
+    right: NDArray[Any]
+    predicted: NDArray[Any]
+    if _are_sets(references):
+        # Classes that occur nowhere have no F1.
+        classes = sorted(frozenset().union(*predictions, *references))
+        if not classes:
+            return float("nan")
+        right, predicted = (
+            _indicators(values, classes[-1] + 1)[:, classes] for values in (references, predictions)
+        )
+    else:
+        right, predicted = class_ids(references), class_ids(predictions)
     return float(f1_score(right, predicted, average=average, zero_division=0.0))

@@ -3,14 +3,17 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
 from hf_mtl._registry import Registry
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 
-__all__ = ["LABELS", "LabelKind"]
+__all__ = ["LABELS", "LabelKind", "ProblemType"]
+
+
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
 class LabelKind(ABC):
@@ -21,12 +24,14 @@ class LabelKind(ABC):
         has_names: Whether labels are names out of a set that the task has to know.
         needs_words: Whether labels belong to the words of the input.
         per_token: Whether a row has a label for each position.
+        problem_type: What configs of transformers call such a problem, for tasks on rows.
     """
 
     role: ClassVar[str] = "label"
     has_names: ClassVar[bool]
     needs_words: ClassVar[bool] = False
     per_token: ClassVar[bool] = False
+    problem_type: ClassVar[ProblemType] = "single_label_classification"
 
     @abstractmethod
     def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
@@ -61,6 +66,20 @@ class LabelKind(ABC):
     @abstractmethod
     def num_outputs(self, names: Sequence[str]) -> int:
         """Width of the logits for a task with these label names: ``C`` classes, or 1."""
+
+    def output_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What each of the outputs stands for, if they are not the labels themselves."""
+        return tuple(names)
+
+    @abstractmethod
+    def constant_logits(self, labels: Tensor, num_outputs: int) -> Tensor:
+        """Logits ``[C]`` that always give the answer that is best without looking at the row.
+
+        Args:
+            labels: Labels of the rows to train on, at least one of them not missing: ``[N]``, or
+                with more axes.
+            num_outputs: Width ``C`` of the logits.
+        """
 
     @abstractmethod
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[Any], list[Any]]:

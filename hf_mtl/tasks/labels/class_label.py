@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
-from hf_mtl.tasks.labels.class_names import class_index, class_indices, distinct_names
+from hf_mtl.tasks.labels.class_names import distinct_names, encode_classes, majority_logits
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask
 
@@ -26,11 +26,7 @@ class ClassLabel(LabelKind):
         return distinct_names(values)
 
     def encode(self, column: LabelColumn) -> list[int]:
-        index_by_value = class_indices(column.names, column.value_names)
-        return [
-            class_index(value, index_by_value, column, row)
-            for row, value in enumerate(column.values, start=column.first_row)
-        ]
+        return encode_classes(column)
 
     def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
         del length, padding_side
@@ -41,6 +37,9 @@ class ClassLabel(LabelKind):
 
     def num_outputs(self, names: Sequence[str]) -> int:
         return len(names)
+
+    def constant_logits(self, labels: Tensor, num_outputs: int) -> Tensor:
+        return majority_logits(labels, num_outputs)
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[int], list[int]]:
         mask = labelled_mask(labels)

@@ -5,11 +5,22 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
 from hf_mtl._checks import nearest
 from hf_mtl.tasks.labels.column import LabelColumn
-from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing
+from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
 
-__all__ = ["class_index", "class_indices", "distinct_names"]
+__all__ = [
+    "class_index",
+    "class_indices",
+    "distinct_names",
+    "encode_classes",
+    "is_number",
+    "majority_logits",
+]
 
 # Label of every row of the test sets of GLUE and others, on the Hub.
 _HIDDEN = -1
@@ -33,7 +44,8 @@ def _sort_key(name: str) -> tuple[int, float, str]:
         return (1, 0.0, name)
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
+    """Whether the name of a class is that of a finite number."""
     try:
         return math.isfinite(float(name))
     except ValueError:
@@ -64,7 +76,7 @@ def class_indices(names: Sequence[str], value_names: Sequence[str] | None) -> di
             for value, name in enumerate(value_names)
             if name in index_by_name
         }
-    elif all(_is_number(name) for name in names):
+    elif all(is_number(name) for name in names):
         # 1.0 of the labels 1, 1.5 and 2 is "1", not the name in place 1.
         ids = {
             int(float(name)): index
@@ -74,6 +86,28 @@ def class_indices(names: Sequence[str], value_names: Sequence[str] | None) -> di
     else:
         ids = {index: index for index in range(len(names))}
     return index_by_value | ids
+
+
+def encode_classes(column: LabelColumn) -> list[int]:
+    """Index of the class of each row, ``IGNORE_INDEX`` where it is missing.
+
+    Args:
+        column: A column with one class a row, by name or by id.
+
+    Raises:
+        ValueError: If a value is none of the task's labels.
+    """
+    index_by_value = class_indices(column.names, column.value_names)
+    return [
+        class_index(value, index_by_value, column, row)
+        for row, value in enumerate(column.values, start=column.first_row)
+    ]
+
+
+def majority_logits(labels: Tensor, num_outputs: int) -> Tensor:
+    """Logits ``[C]`` for the most frequent class; of those that are equally frequent, the first."""
+    known = labels[labelled_mask(labels)]
+    return one_hot(torch.bincount(known).argmax(), num_outputs).double()
 
 
 def class_index(value: Any, index_by_value: dict[Any, int], column: LabelColumn, row: int) -> int:

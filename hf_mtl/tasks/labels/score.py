@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from hf_mtl.tasks.labels.base import LABELS, LabelKind
+from hf_mtl.tasks.labels.base import LABELS, LabelKind, ProblemType
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
 
@@ -22,6 +22,7 @@ class Score(LabelKind):
     """A real number for each row. It is missing where it is ``None`` or NaN."""
 
     has_names: ClassVar[bool] = False
+    problem_type: ClassVar[ProblemType] = "regression"
 
     def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
         del values
@@ -45,6 +46,10 @@ class Score(LabelKind):
     def num_outputs(self, names: Sequence[str]) -> int:
         del names
         return 1
+
+    def constant_logits(self, labels: Tensor, num_outputs: int) -> Tensor:
+        del num_outputs
+        return labels.double().nanmean().reshape(1)
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[float], list[float]]:
         mask = labelled_mask(labels)

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
-from hf_mtl.tasks.labels.class_names import class_index, class_indices, distinct_names
+from hf_mtl.tasks.labels.class_names import (
+    class_index,
+    class_indices,
+    distinct_names,
+    majority_logits,
+)
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
 
@@ -60,6 +65,9 @@ class TokenClass(LabelKind):
 
     def num_outputs(self, names: Sequence[str]) -> int:
         return len(names)
+
+    def constant_logits(self, labels: Tensor, num_outputs: int) -> Tensor:
+        return majority_logits(labels, num_outputs)
 
     def pairs(self, logits: Tensor, labels: Tensor) -> tuple[list[list[int]], list[list[int]]]:
         predicted = logits.argmax(dim=-1)

@@ -2,8 +2,17 @@
 """The task types, one file each."""
 
 from hf_mtl.tasks.types.image_classification import ImageClassification
+from hf_mtl.tasks.types.multi_label_classification import MultiLabelClassification
+from hf_mtl.tasks.types.ordinal_regression import OrdinalRegression
 from hf_mtl.tasks.types.regression import Regression
 from hf_mtl.tasks.types.text_classification import TextClassification
 from hf_mtl.tasks.types.token_classification import TokenClassification
 
-__all__ = ["ImageClassification", "Regression", "TextClassification", "TokenClassification"]
+__all__ = [
+    "ImageClassification",
+    "MultiLabelClassification",
+    "OrdinalRegression",
+    "Regression",
+    "TextClassification",
+    "TokenClassification",
+]

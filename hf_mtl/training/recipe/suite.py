@@ -8,7 +8,8 @@ from typing import Any
 
 from hf_mtl._checks import unknown_name
 from hf_mtl.evaluation import check_metrics
-from hf_mtl.models.heads import check_heads
+from hf_mtl.models import check_tasks
+from hf_mtl.models.losses import check_losses
 from hf_mtl.tasks import TaskSpec, TaskSuite, check_weights
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
@@ -82,14 +83,17 @@ def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | Non
                 _check(usable_name, TaskSpec.from_dict({"type": given["type"], field: value}))
     if len(problems.found) > before:
         return None
-    return TaskSpec.from_dict(given)
+    spec = TaskSpec.from_dict(given)
+    with problems.at(f"{path}.loss"):
+        check_losses(TaskSuite({name: spec}))  # again, with the labels known that it may name
+    return spec
 
 
 def _check(name: str, spec: TaskSpec) -> None:
-    """Raises unless metrics and head are there and suit the task."""
+    """Raises unless metrics, head and loss are there and suit the task."""
     alone = TaskSuite({name: spec})
     check_metrics(alone)
-    check_heads(alone)
+    check_tasks(alone)
 
 
 def _check_source(

@@ -174,6 +174,53 @@ def test_the_loss_of_each_task_is_logged(toy_trainer):
         assert line["loss"] == pytest.approx(np.mean(tasks), rel=1e-5)
 
 
+def test_the_rate_of_each_source_is_logged_where_a_sampler_chooses(toy_trainer):
+    start = {"topic": 1, "valence": 1, "names": 0}
+    end = {"topic": 1, "valence": 1, "names": 2}
+    points = [{"at": 0, "probabilities": start}, {"at": 1, "probabilities": end}]
+    trainer = toy_trainer(sampler={"name": "scheduled", "points": points}, max_steps=4)
+    trainer.train()
+    rates = [line["rate/names"] for line in losses_of(trainer)]
+    assert rates == [pytest.approx(step / 4 / 2) for step in (1, 2, 3, 4)]
+
+
+def test_no_rates_are_logged_where_nothing_is_chosen(toy_trainer):
+    trainer = toy_trainer(tasks_per_step="all", max_steps=1)
+    trainer.train()
+    assert not [name for name in losses_of(trainer)[0] if name.startswith("rate/")]
+
+
+def test_a_sampler_for_other_sources_is_refused_before_training(toy_trainer):
+    with pytest.raises(ValueError, match=r"missing. Got \['topic'\]"):
+        toy_trainer(sampler={"name": "fixed", "probabilities": {"topic": 1}})
+
+
+def test_a_weight_of_a_label_that_the_data_do_not_have_is_refused(toy_trainer, toy_suite):
+    loss = {"name": "cross_entropy", "class_weights": {"flim": 2.0}}
+    with pytest.raises(KeyError, match=r"`class_weights` 'flim'. Did you mean 'film'"):
+        toy_trainer(suite=toy_suite.replace("topic", loss=loss))
+
+
+def test_a_mean_over_class_weights_is_that_of_the_step_however_it_is_cut(toy_trainer, toy_suite):
+    loss = {"name": "cross_entropy", "class_weights": {"film": 5.0}, "label_smoothing": 0.1}
+    suite = toy_suite.replace("topic", loss=loss)
+    lines, evaluated = [], []
+    for pieces in (1, 4):
+        trainer = toy_trainer(
+            suite=suite,
+            tasks_per_step="all",
+            per_device_train_batch_size=8 // pieces,
+            per_device_eval_batch_size=8 // pieces,
+            gradient_accumulation_steps=pieces,
+            max_steps=2,
+        )
+        trainer.train()
+        lines.append([line["loss/topic"] for line in losses_of(trainer)])
+        evaluated.append(trainer.evaluate()["eval_topic_loss"])
+    assert lines[1] == pytest.approx(lines[0], rel=1e-5)
+    assert evaluated[1] == pytest.approx(evaluated[0], rel=1e-5)
+
+
 def test_task_weights_scale_the_losses(toy_trainer, toy_suite):
     weights = {"topic": 2.5, "valence": 0.5, "parts": 0.5, "kind": 0.5}
     suite = TaskSuite(

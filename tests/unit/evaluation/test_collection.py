@@ -63,7 +63,7 @@ def test_the_loss_is_the_mean_over_labelled_elements_and_not_over_batches():
         {"forwards": [forward([0.0], topic=torch.tensor([0]))]},
     ]
     topic = collect(Echo(), batches)["topic"]
-    assert topic.num_labelled == 4
+    assert topic.weight == 4
     assert topic.loss == (3 * 3 + 1 * 1) / 4
 
 
@@ -80,7 +80,7 @@ def test_a_batch_without_labels_of_a_task_adds_nothing_to_it():
     batches = [{"forwards": [forward([1.0], score=torch.tensor([math.nan]))]}]
     score = collect(Echo(), batches)["score"]
     assert score.references == []
-    assert score.num_labelled == 0
+    assert score.weight == 0
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -114,3 +114,36 @@ def test_entity_f1_without_any_entity_is_missing():
 def test_entity_f1_refuses_labels_that_spell_no_entities():
     with pytest.raises(ValueError, match=r"must be 'O', 'B-...' and 'I-...' .* Choose 'accuracy'"):
         value("entity_f1", [[0]], [[0]], ("noun", "verb"))
+
+
+def sets(*rows):
+    return [frozenset(row) for row in rows]
+
+
+def test_a_row_of_any_number_of_classes_is_right_if_all_of_them_are():
+    assert value("accuracy", sets({0}, {0, 1}, ()), sets({0}, {0}, ())) == 2 / 3
+
+
+def test_f1_of_any_number_of_classes():
+    predicted, right = sets({0}, {0, 1}, ()), sets({0}, {0}, {3})
+    # Class 0: all right. Classes 1 and 3: no hit. In all 2 hits, 3 predicted, 3 there.
+    assert value("f1_macro", predicted, right) == pytest.approx(1 / 3)
+    assert value("f1_micro", predicted, right) == pytest.approx(2 * 2 / (3 + 3))
+
+
+def test_f1_is_missing_where_no_row_has_a_class():
+    assert math.isnan(value("f1_micro", sets((), ()), sets((), ())))
+
+
+def test_quadratic_kappa_counts_two_off_four_times():
+    # Squared distances: 4 of 3 rows. By chance: (0, 1, 2) and (2, 1, 2) against each other,
+    # 4+1+4 + 1+0+1 + 0+1+0 = 12 of 9 pairs.
+    assert value("quadratic_kappa", [2, 1, 2], [0, 1, 2]) == pytest.approx(1 - (4 / 3) / (12 / 9))
+
+
+def test_quadratic_kappa_of_a_single_class_is_missing():
+    assert math.isnan(value("quadratic_kappa", [1, 1], [1, 1]))
+
+
+def test_rank_mae_is_how_far_off_in_classes():
+    assert value("rank_mae", [0, 2, 1], [0, 1, 3]) == pytest.approx(3 / 3)

@@ -12,9 +12,9 @@ TOPIC = TaskSpec("text-classification", labels=("a", "b"), metrics=("accuracy",)
 SCORE = TaskSpec("regression", metrics=("pearson", "rmse"))
 
 # Two of four right; mean loss 2/4.
-TOPIC_PREDICTIONS = TaskPredictions([0, 0, 1, 1], [0, 1, 1, 0], loss_sum=2.0, num_labelled=4)
+TOPIC_PREDICTIONS = TaskPredictions([0, 0, 1, 1], [0, 1, 1, 0], loss_sum=2.0, weight=4)
 # Perfectly correlated, each off by one; mean loss 1.
-SCORE_PREDICTIONS = TaskPredictions([2.0, 3.0], [1.0, 2.0], loss_sum=2.0, num_labelled=2)
+SCORE_PREDICTIONS = TaskPredictions([2.0, 3.0], [1.0, 2.0], loss_sum=2.0, weight=2)
 
 
 def suite_with(**changes):
@@ -50,7 +50,7 @@ def test_there_is_no_mean_where_a_first_metric_is_better_when_lower():
 
 
 def test_a_metric_that_is_not_defined_makes_the_mean_missing():
-    constant = TaskPredictions([1.0, 1.0], [1.0, 2.0], loss_sum=1.0, num_labelled=2)
+    constant = TaskPredictions([1.0, 1.0], [1.0, 2.0], loss_sum=1.0, weight=2)
     suite = TaskSuite({"topic": TOPIC, "score": SCORE})
     values = task_metrics(suite, {"topic": TOPIC_PREDICTIONS, "score": constant})
     assert math.isnan(values["eval_score_pearson"])

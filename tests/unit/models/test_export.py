@@ -61,3 +61,15 @@ def test_a_task_without_head_is_refused(tiny_bert_config):
     model = MultiTaskModel.from_backbone(BertModel(tiny_bert_config), tasks)
     with pytest.raises(ValueError, match="`labels` of task 'topic' must be known"):
         model.to_single_task("topic")
+
+
+def test_a_multi_label_task_becomes_a_multi_label_model(tiny_bert_config):
+    moods = TaskSpec("multi-label-classification", labels=("calm", "sad"))
+    stars = TaskSpec("ordinal-regression", labels=("1", "2", "3"))
+    tasks = {"moods": moods, "stars": stars}
+    model = MultiTaskModel.from_backbone(BertModel(tiny_bert_config), tasks)
+    single = model.to_single_task("moods")
+    assert single.config.problem_type == "multi_label_classification"
+    assert single.config.id2label == {0: "calm", 1: "sad"}
+    single = model.to_single_task("stars")
+    assert single.config.id2label == {0: "above 1", 1: "above 2"}

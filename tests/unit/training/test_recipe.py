@@ -95,7 +95,7 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
         pytest.param(
             "tasks.topic.wieght=2",
             "tasks.topic.wieght: Unknown field 'wieght'. Did you mean 'weight'? Known: "
-            "['batch_size', 'columns', 'data', 'head', 'labels', 'max_length', 'metrics', "
+            "['batch_size', 'columns', 'data', 'head', 'labels', 'loss', 'max_length', 'metrics', "
             "'source', 'type', 'weight'].",
             id="unknown field of a task",
         ),
@@ -108,7 +108,7 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
         pytest.param(
             "tasks.topic.head=poold",
             "tasks.topic.head: Unknown head 'poold'. Did you mean 'pooled'? "
-            "Known: ['native', 'pooled'].",
+            "Known: ['chain', 'native', 'pooled'].",
             id="unknown head",
         ),
         pytest.param(
@@ -179,7 +179,7 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
         pytest.param(
             "mixture={sampler: temprature}",
             "mixture.sampler: Unknown sampler 'temprature'. Did you mean 'temperature'? "
-            "Known: ['proportional', 'round_robin', 'temperature', 'uniform'].",
+            "Known: ['alpha', 'annealed', 'fixed', 'nested', 'proportional', 'round_robin', ",
             id="unknown sampler",
         ),
         pytest.param(

@@ -33,8 +33,19 @@ def test_labelled_elements_are_counted_over_all_micro_batches():
     first = {"forwards": [forward(a=[0, 1, -100]), forward(b=[0.5, math.nan])]}
     second = {"forwards": [forward(a=[2])]}
     step = plan_step([first, second], {"a": 1.0, "b": 1.0}, ALONE)
-    assert step.scale.num_labelled == {"a": 3, "b": 1}
+    assert step.scale.denominators == {"a": 3, "b": 1}
     assert tasks(step) == [["a"], ["b"], ["a"]]
+
+
+def test_elements_may_weigh_more_than_one():
+    batch = {"forwards": [forward(a=[0, 1, 1], b=[1])]}
+    step = plan_step(
+        [batch, batch],
+        {"a": 1.0, "b": 1.0},
+        ALONE,
+        weigh=lambda task, labels: 0.5 * float(labels.sum()),
+    )
+    assert step.scale.denominators == {"a": 2.0, "b": 1.0}
 
 
 def test_a_forward_knows_the_micro_batch_that_it_is_of():
@@ -55,7 +66,7 @@ def test_tasks_of_a_step_share_the_total_by_their_weights():
 def test_a_task_without_labels_is_absent():
     weights = {"a": 1.0, "b": 1.0}
     step = plan_step([{"forwards": [forward(a=[0], b=[-100])]}], weights, ALONE)
-    assert step.scale.num_labelled == {"a": 1}
+    assert step.scale.denominators == {"a": 1}
     assert step.scale.weights == {"a": 1.0}
     assert tasks(step) == [["a"]]
 
@@ -66,7 +77,7 @@ def test_a_forward_without_labels_is_left_out_unless_another_rank_has_some():
     assert tasks(plan_step([batch], weights, ALONE)) == [["a"]]
     step = plan_step([batch], weights, TwinRanks())
     assert tasks(step) == [["a", "b"], ["a"]]
-    assert step.scale.num_labelled == {"a": 1 + 2, "b": 1}
+    assert step.scale.denominators == {"a": 1 + 2, "b": 1}
 
 
 def test_a_step_without_any_label_has_no_forward():
