@@ -16,7 +16,7 @@ from hf_mtl.evaluation import constant_baseline
 SUITE = TaskSuite(
     {
         "contents": TaskSpec(
-            "multi-label-classification", columns={"text": "words"}, source="names"
+            "multi-label-classification", columns={"text": "words"}, source="names", head="pooled"
         ),
         "chained": TaskSpec(
             "multi-label-classification", columns={"text": "words"}, source="names", head="chain"
@@ -56,7 +56,7 @@ def test_types_of_text_tasks_learn_from_real_labels(real_data, tmp_path):
             tasks_per_step="all",
             per_device_train_batch_size=16,
             learning_rate=5e-4,
-            max_steps=150,
+            max_steps=100,
             save_strategy="no",
             use_cpu=True,
             disable_tqdm=True,
