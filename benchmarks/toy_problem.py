@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two objectives in the plane on which the mean of the gradients gets stuck, and who does not.
 
-Run: ``python benchmarks/toy_problem.py``; ``--quick`` only shows that it runs. Gradient methods that
-go by inner products alone start from the same points; their weights come from the two gradients,
-without a model or a trainer. A table has the starting points from
-which each reaches the Pareto set, and ``docs/figures/toy-problem.png`` has the ways that they take
-(with ``matplotlib`` at hand).
+Run: ``python benchmarks/toy_problem.py``; ``--quick`` only shows that it runs. Gradient methods
+that go by inner products alone start from the same points; their weights come from the two
+gradients, without a model or a trainer. A table has the starting points from which each reaches the
+Pareto set, and ``docs/figures/toy-problem.png`` has the ways that they take (with ``matplotlib`` at
+hand).
 
 Source:
     Liu et al. 2021, "Conflict-Averse Gradient Descent for Multi-task Learning", appendix on the toy

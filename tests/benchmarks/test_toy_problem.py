@@ -64,8 +64,7 @@ def test_a_point_that_circles_closely_is_at_rest_and_one_that_creeps_is_not(toy_
 
 def test_every_method_moves_from_every_start(toy_problem):
     starts = points(*toy_problem.STARTS)
-    assert {"mean", "pcgrad", "nash_mtl"} <= {*toy_problem.method_names()}
-    for name in toy_problem.method_names():
+    for name in (*toy_problem.METHODS, "nash_mtl", "fairgrad"):
         method = GRADIENT_METHODS.build(name)
         visited = toy_problem.trajectories(method, starts, steps=3, lr=0.01)
         assert visited.shape == (4, len(starts), 2)
