@@ -236,7 +236,7 @@ def run_all(options: argparse.Namespace) -> dict[tuple[str, float], Tensor]:
 def main() -> None:
     """Runs all methods, prints the table and draws the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=15_000)
+    parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate of Adam")
     parser.add_argument(
         "--methods",
