@@ -104,6 +104,13 @@ def test_a_loss_survives_a_round_trip_through_its_config(entry):
     assert loss.label_kinds
 
 
+@pytest.mark.parametrize("name", LOSSES.names())
+def test_a_weight_stays_on_the_device_of_the_labels(name):
+    loss = LOSSES.build(name)
+    for kind in sorted(loss.label_kinds & LABELS_OF.keys()):
+        assert loss.total_weight(LABELS_OF[kind].to("meta"), NAMES).device.type == "meta"
+
+
 @pytest.mark.parametrize("kind", LABELS.names())
 def test_every_kind_of_label_has_a_loss(kind):
     assert [name for name in LOSSES.names() if kind in LOSSES.get(name).label_kinds]

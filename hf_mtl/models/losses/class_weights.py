@@ -72,6 +72,6 @@ def labelled_weight(
         names: Label names of the task.
         labels: Class of each element, ``[...]``.
     """
-    known = labels[labelled_mask(labels)]
+    mask = labelled_mask(labels)
     by_class = weight_by_class(weights, names, torch.zeros((), device=labels.device).double())
-    return torch.tensor(known.numel()) if by_class is None else by_class[known].sum()
+    return mask.sum() if by_class is None else by_class[labels[mask]].sum()
