@@ -2,38 +2,26 @@
 """One class a row."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, final
+from typing import Any, final
 
-import torch
 from torch import Tensor
 
-from hf_mtl.tasks.labels.base import LABELS, LabelKind
-from hf_mtl.tasks.labels.class_names import distinct_names, encode_classes, majority_logits
-from hf_mtl.tasks.labels.column import LabelColumn, RowWords
-from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask
+from hf_mtl.tasks.labels.base import LABELS
+from hf_mtl.tasks.labels.class_names import distinct_names, majority_logits
+from hf_mtl.tasks.labels.column import RowWords
+from hf_mtl.tasks.labels.missing import labelled_mask
+from hf_mtl.tasks.labels.one_class import OneClass
 
 __all__ = ["ClassLabel"]
 
 
 @LABELS.register("class")
 @final
-class ClassLabel(LabelKind):
+class ClassLabel(OneClass):
     """One class out of several for each row, by name or by id."""
-
-    has_names: ClassVar[bool] = True
 
     def names_from(self, values: Iterable[Any]) -> tuple[str, ...]:
         return distinct_names(values)
-
-    def encode(self, column: LabelColumn) -> list[int]:
-        return encode_classes(column)
-
-    def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
-        del length, padding_side
-        return torch.tensor(values, dtype=torch.long)
-
-    def missing(self, values: Sequence[Any]) -> list[int]:
-        return [IGNORE_INDEX] * len(values)
 
     def num_outputs(self, names: Sequence[str]) -> int:
         return len(names)

@@ -8,17 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from hf_mtl.tasks.labels.base import LABELS, LabelKind, ProblemType
-from hf_mtl.tasks.labels.class_names import distinct_names, encode_classes, is_number
-from hf_mtl.tasks.labels.column import LabelColumn, RowWords
-from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask
+from hf_mtl.tasks.labels.base import LABELS, ProblemType
+from hf_mtl.tasks.labels.class_names import distinct_names, is_number
+from hf_mtl.tasks.labels.column import RowWords
+from hf_mtl.tasks.labels.missing import labelled_mask
+from hf_mtl.tasks.labels.one_class import OneClass
 
 __all__ = ["Ordinal"]
 
 
 @LABELS.register("ordinal")
 @final
-class Ordinal(LabelKind):
+class Ordinal(OneClass):
     """One of several classes that have an order, from the lowest to the highest.
 
     Output ``k`` is the logit of being above grade ``k``, given that it is not below. A row is above
@@ -30,7 +31,6 @@ class Ordinal(LabelKind):
         Based On Conditional Probabilities", https://arxiv.org/abs/2111.08851.
     """
 
-    has_names: ClassVar[bool] = True
     # Several yes-or-no questions, which is what the outputs are.
     problem_type: ClassVar[ProblemType] = "multi_label_classification"
 
@@ -42,16 +42,6 @@ class Ordinal(LabelKind):
                 f"their order is not to be seen, but got none for {words}."
             )
         return names
-
-    def encode(self, column: LabelColumn) -> list[int]:
-        return encode_classes(column)
-
-    def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
-        del length, padding_side
-        return torch.tensor(values, dtype=torch.long)
-
-    def missing(self, values: Sequence[Any]) -> list[int]:
-        return [IGNORE_INDEX] * len(values)
 
     def num_outputs(self, names: Sequence[str]) -> int:
         return max(1, len(names) - 1)
