@@ -48,6 +48,7 @@ class ScheduledSampler(RandomSampler):
     """
 
     needs_sizes: ClassVar[bool] = False
+
     points: Sequence[Mapping[str, Any]]
 
     def __post_init__(self) -> None:
@@ -89,11 +90,9 @@ def _check_points(points: object) -> None:
     times = [point["at"] for point in points]
     if any(a >= b for a, b in pairwise(times)):
         raise ValueError(f"`points` must be in order, but got `at` {times}.")
-    sources = {source: 0.0 for point in points for source in point["probabilities"]}
-    for point in points:
-        for source, value in point["probabilities"].items():
-            sources[source] += value
-    if never := sorted(source for source, total in sources.items() if not total):
+    given = [item for point in points for item in point["probabilities"].items()]
+    drawn = {source for source, value in given if value}
+    if never := sorted({source for source, _ in given} - drawn):
         raise ValueError(
             f"`points` must give every source a number above 0 somewhere, but {never} would never "
             f"be trained. Remove these sources from the suite, or raise them at some point."
