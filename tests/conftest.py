@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from transformers import BertConfig, PreTrainedTokenizerFast
 
 # Read by huggingface_hub and datasets at their import, which comes later.
@@ -58,6 +60,31 @@ def fixed_seeds() -> None:
     np.random.seed(0)
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def claimed_names_are_freed(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]":
+    """What a test registers beside the package's own classes is gone after it."""
+    from hf_mtl._registry import Registry
+
+    claimed: list[tuple[Registry, str]] = []
+    register = Registry.register
+
+    def noted(registry: Registry, name: str) -> "Callable[[type], type]":
+        claim = register(registry, name)
+
+        def claim_and_note(cls: type) -> type:
+            claim(cls)
+            if not cls.__module__.startswith("hf_mtl."):
+                claimed.append((registry, name))
+            return cls
+
+        return claim_and_note
+
+    monkeypatch.setattr(Registry, "register", noted)
+    yield
+    for registry, name in claimed:
+        del registry._class_by_name[name]
 
 
 @pytest.fixture(scope="session")

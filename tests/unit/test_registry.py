@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from hf_mtl._registry import Registry
+from hf_mtl.data import SAMPLERS
 
 
 @dataclass(frozen=True)
@@ -64,3 +65,8 @@ def test_a_missing_field_is_named(shapes):
 def test_what_is_neither_name_nor_mapping_is_refused(shapes, entry):
     with pytest.raises(TypeError, match="must be a name or a mapping with a `name`"):
         shapes.build(entry)
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_a_name_that_a_test_claims_is_free_again_in_the_next(time):
+    SAMPLERS.register("passing")(Square)

@@ -17,20 +17,6 @@ from hf_mtl import MultiTaskModel
 from hf_mtl.gradients import GRADIENT_METHODS, GramianMethod
 
 
-@pytest.fixture
-def registered():
-    """Claims a name for a class until the test ends."""
-    claimed = []
-
-    def register(name, cls):
-        GRADIENT_METHODS.register(name)(cls)
-        claimed.append(name)
-
-    yield register
-    for name in claimed:
-        del GRADIENT_METHODS._class_by_name[name]
-
-
 def test_a_weighting_scales_the_gradients_that_are_compared(toy_trainer):
     plain = trained(toy_trainer, "plain", weighting="scale_invariant")
     both = trained(
@@ -78,11 +64,9 @@ class _Fixed(GramianMethod):
 
 
 @pytest.mark.parametrize("batches", ["separate", "merged"])
-def test_between_two_comparisons_heads_keep_the_gradient_of_their_own_loss(
-    toy_trainer, registered, batches
-):
+def test_between_two_comparisons_heads_keep_the_gradient_of_their_own_loss(toy_trainer, batches):
     """What is weighted is the gradient that goes on into the backbone."""
-    registered("fixed", _Fixed)
+    GRADIENT_METHODS.register("fixed")(_Fixed)
     settings = EXACT | {
         "batches": batches,
         "tasks_per_step": "all",
@@ -193,19 +177,19 @@ def test_a_loss_that_is_not_finite_is_left_out_of_the_comparison(toy_trainer, ru
     assert all(each.isfinite().all() for each in trainer.model.state_dict().values())
 
 
-def test_a_method_that_gives_no_number_is_named(toy_trainer, registered):
+def test_a_method_that_gives_no_number_is_named(toy_trainer):
     @dataclass(frozen=True)
     class BrokenMethod(GramianMethod):
         def weights(self, gramian, tasks, state, context):
             return torch.full_like(context.losses, torch.nan), state
 
-    registered("broken", BrokenMethod)
+    GRADIENT_METHODS.register("broken")(BrokenMethod)
     trainer = toy_trainer(**EXACT, gradient_method="broken")
     with pytest.raises(ValueError, match=r"must be finite, but BrokenMethod gave .* at step 1"):
         trainer.train()
 
 
-def test_a_method_of_the_users_own_is_one_class(toy_trainer, registered):
+def test_a_method_of_the_users_own_is_one_class(toy_trainer):
     @dataclass(frozen=True)
     class FirstOnly(GramianMethod):
         breaks: ClassVar = {}
@@ -213,7 +197,7 @@ def test_a_method_of_the_users_own_is_one_class(toy_trainer, registered):
         def weights(self, gramian, tasks, state, context):
             return (tasks == 0).double() * len(tasks), state
 
-    registered("first_only", FirstOnly)
+    GRADIENT_METHODS.register("first_only")(FirstOnly)
     trainer = trained(toy_trainer, "own", gradient_method="first_only")
     assert history(trainer)[0]["weight/topic"] == 4.0
     assert history(trainer)[0]["weight/kind"] == 0.0

@@ -38,8 +38,7 @@ def recorder():
             return 1 + tasks.double() / 10, state
 
     GRADIENT_METHODS.register("recorder")(Recorder)
-    yield told
-    del GRADIENT_METHODS._class_by_name["recorder"]
+    return told
 
 
 def gradients_of_micro_batches(trainer, count):

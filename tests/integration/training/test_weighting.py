@@ -14,20 +14,6 @@ from hf_mtl.weighting import WEIGHTINGS, Weighting
 EXACT = {"dtype": torch.float64, "max_steps": 6}
 
 
-@pytest.fixture
-def registered():
-    """Claims a name for a class until the test ends."""
-    claimed = []
-
-    def register(name, cls):
-        WEIGHTINGS.register(name)(cls)
-        claimed.append(name)
-
-    yield register
-    for name in claimed:
-        del WEIGHTINGS._class_by_name[name]
-
-
 def assert_same_run(found, expected):
     """To rounding: every parameter, and every line of the log."""
     for line, wanted in zip(history(found), history(expected), strict=True):
@@ -189,13 +175,13 @@ def test_what_a_search_sets_is_checked_when_training_begins(toy_trainer):
         trainer.train()
 
 
-def test_a_weighting_that_gives_no_number_is_named(toy_trainer, registered):
+def test_a_weighting_that_gives_no_number_is_named(toy_trainer):
     @dataclass(frozen=True)
     class BrokenWeighting(Weighting):
         def weights(self, losses, tasks, state, context):
             return -torch.ones_like(losses)
 
-    registered("broken", BrokenWeighting)
+    WEIGHTINGS.register("broken")(BrokenWeighting)
     trainer = toy_trainer(weighting="broken", max_steps=1)
     with pytest.raises(ValueError, match=r"not negative, but BrokenWeighting gave .* at step 1"):
         trainer.train()
