@@ -4,7 +4,13 @@
 import math
 from numbers import Integral, Real
 
-__all__ = ["check_interval", "check_not_negative", "check_positive", "is_position"]
+__all__ = [
+    "check_finite_number",
+    "check_interval",
+    "check_not_negative",
+    "check_positive",
+    "is_position",
+]
 
 
 def check_positive(name: str, value: object, *, whole: bool = False) -> None:
@@ -29,6 +35,12 @@ def check_not_negative(name: str, value: object) -> None:
     """Raises unless a value is a number of 0 or more; arguments and errors as above."""
     if not 0 <= _number(name, value, "0 or more") < math.inf:
         raise ValueError(f"`{name}` must be 0 or more, but got {value!r}.")
+
+
+def check_finite_number(name: str, value: object) -> None:
+    """Raises unless a value is a finite number; arguments and errors as above."""
+    if not math.isfinite(_number(name, value, "a finite number")):
+        raise ValueError(f"`{name}` must be a finite number, but got {value!r}.")
 
 
 def check_interval(name: str, value: object, interval: str) -> None:

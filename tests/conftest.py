@@ -2,6 +2,7 @@
 """What every test has: no network, caches of its own, fixed seeds, tiny models and tokenizers."""
 
 import atexit
+import functools
 import importlib.util
 import os
 import random
@@ -70,6 +71,7 @@ def claimed_names_are_freed(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]"
     claimed: list[tuple[Registry, str]] = []
     register = Registry.register
 
+    @functools.wraps(register)
     def noted(registry: Registry, name: str) -> "Callable[[type], type]":
         claim = register(registry, name)
 

@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every task judged by its own metrics, and one number for all."""
+"""Every task judged by its own metrics."""
 
-from collections.abc import Mapping
-from statistics import fmean
-
-from hf_mtl._checks import check_same_names
 from hf_mtl.evaluation.collection import TaskPredictions
 from hf_mtl.evaluation.metrics import METRICS, Metric
 from hf_mtl.tasks import TaskSpec, TaskSuite, check_metric_keys
 
-__all__ = ["check_metrics", "metrics_of", "task_metrics", "task_scores"]
+__all__ = ["check_metrics", "metrics_of", "task_scores"]
 
 
 def metrics_of(suite: TaskSuite, task: str) -> dict[str, Metric]:
@@ -66,43 +62,6 @@ def task_scores(suite: TaskSuite, task: str, predictions: TaskPredictions) -> di
         name: metric.compute(predictions.predictions, predictions.references, labels)
         for name, metric in metrics_of(suite, task).items()
     }
-
-
-def task_metrics(
-    suite: TaskSuite, collected: Mapping[str, TaskPredictions], prefix: str = "eval"
-) -> dict[str, float]:
-    """All numbers of one evaluation, flat, as a trainer logs them.
-
-    Args:
-        suite: The tasks.
-        collected: Predictions of every one of them.
-        prefix: First part of each key.
-
-    Returns:
-        ``{prefix}_{task}_loss`` and ``{prefix}_{task}_{metric}`` of every task; ``{prefix}_loss``,
-        the weighted mean of the tasks' losses, as in training; and ``{prefix}_mean``, the mean of
-        the tasks' first metrics, unless one of them is better when lower. A metric that is not
-        defined on these predictions is NaN, and so is the mean then.
-
-    Raises:
-        ValueError: If a task is missing or has no labelled row.
-    """
-    check_same_names("collected", collected, suite, "task")
-    values: dict[str, float] = {}
-    for task in suite:
-        scores = task_scores(suite, task, collected[task])
-        values[f"{prefix}_{task}_loss"] = collected[task].loss
-        values |= {f"{prefix}_{task}_{name}": score for name, score in scores.items()}
-    values[f"{prefix}_loss"] = fmean(
-        weight * collected[task].loss for task, weight in suite.weights.items()
-    )
-    first_metrics = {task: next(iter(metrics_of(suite, task).values())) for task in suite}
-    if all(metric.greater_is_better for metric in first_metrics.values()):
-        values[f"{prefix}_mean"] = fmean(
-            values[f"{prefix}_{task}_{metric.reported_name}"]
-            for task, metric in first_metrics.items()
-        )
-    return values
 
 
 def _label_names(spec: TaskSpec) -> tuple[str, ...] | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose the parameters of a model are, and how many they are, whoever holds them."""
 
+import re
 from typing import TYPE_CHECKING, cast
 
 from torch import nn
@@ -11,7 +12,64 @@ if TYPE_CHECKING:
     from hf_mtl.models.heads import HeadModule
     from hf_mtl.models.modeling import MultiTaskModel
 
-__all__ = ["num_parameters", "partly_used_parameters", "task_of", "tasks_with_pooler"]
+__all__ = [
+    "layer_of",
+    "layer_shares",
+    "num_parameters",
+    "partly_used_parameters",
+    "task_of",
+    "tasks_with_pooler",
+]
+
+_LAYER = re.compile(r"^(.*?)\.(\d+)\.")
+
+
+def layer_of(name: str) -> tuple[str, int] | None:
+    """Stack of layers that a parameter belongs to, and its layer; ``None`` for one outside.
+
+    Args:
+        name: Name of the parameter.
+
+    Example:
+        >>> layer_of("backbone.encoder.layer.3.output.dense.weight")
+        ('backbone.encoder.layer', 3)
+    """
+    found = _LAYER.match(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def layer_shares(backbone: nn.Module, decay: float) -> dict[str, float]:
+    """Share of the learning rate that each parameter of a backbone gets, by its name.
+
+    1 for what comes behind the layers, ``decay`` for the last layer, and so on down to
+    ``decay ** (L + 1)`` for the embeddings below ``L`` layers. Several stacks of layers are counted
+    each for itself. Source: Clark et al. 2020 (ELECTRA), https://arxiv.org/abs/2003.10555; the
+    exponents are those of Bao et al. 2021 (BEiT), https://arxiv.org/abs/2106.08254.
+
+    Args:
+        backbone: The backbone.
+        decay: Share of a layer in the rate of the next one.
+    """
+    names = [name for name, _ in backbone.named_parameters()]
+    layers: dict[str, set[int]] = {}
+    for stack, layer in filter(None, map(layer_of, names)):
+        layers.setdefault(stack, set()).add(layer)
+    deepest = max(map(len, layers.values()), default=0)
+    embeddings = {
+        f"{name}.weight"
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Embedding)
+    }
+    shares = {}
+    is_below = True
+    for name in names:
+        if place := layer_of(name):
+            is_below = False
+            above = sum(layer >= place[1] for layer in layers[place[0]])
+            shares[name] = decay**above
+        else:
+            shares[name] = decay ** (deepest + 1) if is_below or name in embeddings else 1.0
+    return shares
 
 
 def num_parameters(model: nn.Module, *, trainable: bool = False) -> int:

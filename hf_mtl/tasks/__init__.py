@@ -7,6 +7,7 @@ from hf_mtl.tasks.inputs import INPUTS, InputKind, split_words
 from hf_mtl.tasks.labels import LABELS, LabelColumn, LabelKind, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
 from hf_mtl.tasks.names import check_metric_keys
+from hf_mtl.tasks.schedule import TaskSchedule
 from hf_mtl.tasks.spec import TaskSpec
 from hf_mtl.tasks.suite import TaskSuite, check_weights
 
@@ -19,6 +20,7 @@ __all__ = [
     "LabelColumn",
     "LabelKind",
     "RowWords",
+    "TaskSchedule",
     "TaskSpec",
     "TaskSuite",
     "TaskType",

@@ -11,8 +11,10 @@ __all__ = ["check_metric_keys", "check_task_name"]
 _PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _RESERVED_KEYS = frozenset(
     {
+        "delta_m",
         "loss",
         "mean",
+        "weighted_mean",
         "runtime",
         "samples_per_second",
         "steps_per_second",

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from hf_mtl._checks import check_known, unknown_name
+from hf_mtl._numbers import check_not_negative, check_positive
 from hf_mtl._typing import Entry
 from hf_mtl.tasks.base import TASK_TYPES, TaskType
+from hf_mtl.tasks.schedule import TaskSchedule
 
 __all__ = ["TaskSpec"]
 
@@ -39,6 +41,10 @@ class TaskSpec:
             tokenizer allows.
         batch_size: Rows of the task's source in a batch, on each device. ``None``: what the
             training arguments say.
+        learning_rate: Learning rate of the task's head. ``None``: what the training arguments say.
+        weight_decay: Weight decay of the task's head; biases and norms have none. Likewise.
+        schedule: When in the training the task is learned and its head moved, and how much it
+            counts then: fields of ``TaskSchedule``, such as ``{"start": 0.2, "warmup": 0.1}``.
 
     Raises:
         KeyError: If the type is unknown.
@@ -64,6 +70,9 @@ class TaskSpec:
     source: str | None = None
     max_length: int | None = None
     batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    schedule: Mapping[str, Any] | None = None
 
     __hash__ = None  # type: ignore[assignment]  # columns are a mapping
 
@@ -76,6 +85,17 @@ class TaskSpec:
         _check_source_name(self.source)
         for name in ("max_length", "batch_size"):
             _check_count(name, getattr(self, name))
+        if self.learning_rate is not None:
+            check_positive("learning_rate", self.learning_rate)
+        if self.weight_decay is not None:
+            check_not_negative("weight_decay", self.weight_decay)
+        if self.schedule is not None:
+            TaskSchedule.from_dict(self.schedule)
+
+    @cached_property
+    def task_schedule(self) -> TaskSchedule:
+        """The schedule, as an object."""
+        return TaskSchedule.from_dict(self.schedule or {})
 
     @cached_property
     def task_type(self) -> TaskType:

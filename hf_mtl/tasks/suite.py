@@ -4,6 +4,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from hf_mtl._checks import check_known
@@ -85,6 +86,22 @@ class TaskSuite(Mapping[str, TaskSpec]):
         """
         mean = sum(spec.weight for spec in self.values()) / len(self)
         return {name: spec.weight / mean if mean else 0.0 for name, spec in self.items()}
+
+    def weights_at(self, progress: float) -> dict[str, float]:
+        """Weight of each task's loss at some time, 0 where it is absent.
+
+        Args:
+            progress: Progress of the training, from 0 to 1.
+        """
+        return {
+            name: weight * self[name].task_schedule.factor(progress)
+            for name, weight in self.weights.items()
+        }
+
+    @property
+    def turns(self) -> list[float]:
+        """Progress at which the schedule of a task turns, in order, 0 and 1 among them."""
+        return sorted({0.0, 1.0}.union(*(spec.task_schedule.turns for spec in self.values())))
 
     def replace(self, task: str, **changes: Any) -> "TaskSuite":
         """A suite in which some fields of one task are changed."""
@@ -185,8 +202,14 @@ class TaskSuite(Mapping[str, TaskSpec]):
 
 
 def check_weights(suite: TaskSuite) -> None:
-    """Raises ``ValueError`` if no task of a suite has a weight to be trained with."""
+    """Raises ``ValueError`` if at some time no task of a suite has a weight to be trained with."""
     if not any(spec.weight for spec in suite.values()):
         raise ValueError(
             f"`weight` must be above 0 for at least one task, but it is 0 for all of {list(suite)}."
         )
+    for begin, end in pairwise(suite.turns):
+        if not any(suite.weights_at((begin + end) / 2).values()):
+            raise ValueError(
+                f"`schedule` must leave at least one task at every time, but between {begin:g} and "
+                f"{end:g} of the training there is none."
+            )

@@ -8,7 +8,7 @@ from transformers import TrainingArguments
 from transformers.training_args import OptimizerNames
 
 from hf_mtl._checks import check_known
-from hf_mtl._numbers import check_positive
+from hf_mtl._numbers import check_interval, check_positive
 from hf_mtl._typing import Entry
 from hf_mtl.data import SAMPLERS, STOPPING_RULES
 from hf_mtl.training.engines import ENGINES, Scope
@@ -80,6 +80,15 @@ class MultiTaskTrainingArguments(TrainingArguments):
             keep its weights, at the cost of a plain step.
         stream_shuffle_rows: Rows of one shard of a stream that are shuffled together, and kept in
             memory for it; 1: as they come.
+        head_learning_rate: Learning rate of all heads that have none of their own. ``None``:
+            ``learning_rate``.
+        layer_decay: Share of each layer of the backbone in the learning rate of the next one, in
+            (0, 1]: 1 behind the layers, this for the last layer, and so on down to the embeddings.
+        task_patience: Evaluations in a row in which the first metric of a task does not get better,
+            after which the task is trained no more. ``None``: tasks go on.
+        early_stopping_patience: Likewise, for ``metric_for_best_model`` and the whole run.
+        baseline_scores: Value of the first metric of some tasks, trained alone for example, by
+            task. Evaluations report ``eval_delta_m`` then, the mean relative difference to them.
 
     Raises:
         KeyError: If the sampler or the stopping rule is unknown.
@@ -100,6 +109,12 @@ class MultiTaskTrainingArguments(TrainingArguments):
     gradient_update_every: int = field(default=1, metadata={"help": "Steps between comparisons."})
     stream_shuffle_rows: int = field(default=1000, metadata={"help": "Rows shuffled together."})
 
+    head_learning_rate: float | None = field(default=None, metadata={"help": "Rate of heads."})
+    task_patience: int | None = field(default=None, metadata={"help": "Evaluations to wait for."})
+    early_stopping_patience: int | None = field(default=None, metadata={"help": "Likewise."})
+    baseline_scores: dict[str, float] | None = field(default=None, metadata={"help": "By task."})
+    layer_decay: float = field(default=1.0, metadata={"help": "Share of a layer in the next's."})
+
     def __post_init__(self) -> None:
         # Upstream fills in True unless the name ends in "loss"; the trainer knows the metrics.
         self.has_given_direction = self.greater_is_better is not None
@@ -109,6 +124,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
         super().__post_init__()
         self._check_mixture()
         self._check_nonfinite()
+        self._check_rates()
+        self._check_patience()
         self.check_weighting()
         self.check_gradient_method()
         self._check_supported()
@@ -149,6 +166,33 @@ class MultiTaskTrainingArguments(TrainingArguments):
         if self.stream_shuffle_rows < 1:
             raise ValueError(
                 f"`stream_shuffle_rows` must be at least 1, but got {self.stream_shuffle_rows}."
+            )
+
+    def _check_rates(self) -> None:
+        if self.head_learning_rate is not None:
+            check_positive("head_learning_rate", self.head_learning_rate)
+        check_interval("layer_decay", self.layer_decay, "(0, 1]")
+
+    def _check_patience(self) -> None:
+        for name in ("task_patience", "early_stopping_patience"):
+            patience = getattr(self, name)
+            if patience is None:
+                continue
+            check_positive(name, patience, whole=True)
+            if self.eval_strategy == "no":
+                raise ValueError(
+                    f"`eval_strategy` must be 'steps' or 'epoch' with `{name}`, which counts "
+                    f"evaluations, but got 'no'."
+                )
+        if self.early_stopping_patience is not None and self.metric_for_best_model is None:
+            raise ValueError(
+                "`metric_for_best_model` must be given with `early_stopping_patience`, such as "
+                "'eval_mean', but got None."
+            )
+        if self.task_patience is not None and self.fp16:
+            raise ValueError(
+                f"`task_patience` must be left out with `fp16`, whose scaler cannot pass over a "
+                f"step without a task, but got {self.task_patience}. Use `bf16`."
             )
 
     def check_weighting(self) -> None:

@@ -98,7 +98,7 @@ class BalancingTrainer(WeighingTrainer):
         tasks = list(step.scale.weights)
         total = torch.zeros((), device=self.args.device)
         during = (
-            self.strategy.during_forward(model, tasks, is_last=True)
+            self.strategy.during_forward(model, self._moved_heads(tasks), is_last=True)
             if engine.is_exchanged
             else self.strategy.during_task_gradients(model)
         )
@@ -123,7 +123,7 @@ class BalancingTrainer(WeighingTrainer):
         gramian = gramian * len(tasks) ** 2
         losses = losses_over_ranks({task: self._losses[task] for task in tasks}, self.ranks)
         step_number = self.state.global_step
-        self._gradient_weights = balance.weights(gramian, losses, self.suite.weights, step_number)
+        self._gradient_weights = balance.weights(gramian, losses, self._task_weights(), step_number)
         weights = list(self._gradient_weights.values())
         self.gradient_log.add_step(tasks, of_whole_step(gramian, len(tasks)), weights)
         return torch.tensor(weights, dtype=torch.float64).repeat(balance.method.num_batches)
@@ -134,7 +134,7 @@ class BalancingTrainer(WeighingTrainer):
             blocks,
             shared_parameters(self.model),
             losses_over_ranks({task: self._losses[task] for task in tasks}, self.ranks),
-            self.suite.weights,
+            self._task_weights(),
             self.state.global_step,
         )
         self.gradient_log.add_step(tasks, gramian)
@@ -174,7 +174,8 @@ class BalancingTrainer(WeighingTrainer):
         weights = super()._keep_to_learn_from(step, losses)
         if self._balance is None:
             return weights
-        by_losses = weights or {task: self.suite.weights[task] for task in step.scale.weights}
+        by_schedule = self._task_weights()
+        by_losses = weights or {task: by_schedule[task] for task in step.scale.weights}
         return {task: w * self._gradient_weights[task] for task, w in by_losses.items()}
 
     def _learn_from_step(self) -> None:

@@ -3,11 +3,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hf_mtl._checks import check_known, check_same_names
 from hf_mtl.data import SAMPLERS
-from hf_mtl.evaluation import check_metrics, metrics_of
+from hf_mtl.evaluation import (
+    aggregate_names,
+    check_baseline_scores,
+    check_metrics,
+    first_metrics,
+    metrics_of,
+)
 from hf_mtl.tasks import TaskSuite, check_weights
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engines import ENGINES, Engine
@@ -17,10 +24,12 @@ from hf_mtl.training.loss_weights import weighting_of
 __all__ = [
     "check_by_source",
     "check_construction",
+    "check_early_stopping",
     "check_gradient_method",
     "check_long_enough",
     "check_prepared",
     "check_sampler",
+    "check_schedules",
     "check_weighting",
     "set_best_metric_direction",
 ]
@@ -42,6 +51,7 @@ def check_construction(
     """
     check_metrics(suite)
     check_weights(suite)
+    check_baseline_scores(args.baseline_scores, suite)
     for task in compute_metrics:
         check_known("task in `compute_metrics`", task, suite)
     check_weighting(args, suite)
@@ -63,6 +73,49 @@ def check_sampler(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
     """
     if args.sampler is not None:
         SAMPLERS.build(args.sampler).check_sources(list(suite.sources))
+
+
+def check_schedules(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if rows would be drawn while nothing is to be learned from them.
+
+    Args:
+        args: The arguments.
+        suite: The tasks.
+    """
+    if args.tasks_per_step == "all":
+        return
+    for begin, end in pairwise(suite.turns):
+        weights = suite.weights_at((begin + end) / 2)
+        for source, tasks in suite.sources.items():
+            is_trained = any(suite.weights[task] for task in tasks)
+            if is_trained and not any(weights[task] for task in tasks):
+                raise ValueError(
+                    f"`schedule` must leave a task on each source where sources are drawn, but "
+                    f"between {begin:g} and {end:g} of the training there is none on {source!r}, "
+                    f"whose rows would be drawn for nothing. Say when it is drawn with a sampler, "
+                    f"'stages' or 'scheduled', or set `tasks_per_step` to 'all'."
+                )
+
+
+def check_early_stopping(
+    args: MultiTaskTrainingArguments, suite: TaskSuite, evaluated: TaskSuite | None
+) -> None:
+    """Raises ``ValueError`` if tasks are to stop by evaluations that they are not part of.
+
+    Args:
+        args: The arguments.
+        suite: The tasks.
+        evaluated: Those that are evaluated; ``None``: none.
+    """
+    if args.task_patience is None:
+        return
+    judged = list(evaluated or ())
+    missing = [task for task in suite if suite.weights[task] and task not in judged]
+    if missing:
+        raise ValueError(
+            f"`eval_dataset` must have rows for every task that is trained with `task_patience`, "
+            f"which goes by its evaluations, but has none for {missing}."
+        )
 
 
 def check_weighting(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
@@ -262,12 +315,13 @@ def set_best_metric_direction(
     if args.metric_for_best_model is None:
         return
     key = args.metric_for_best_model.removeprefix("eval_")
-    directions = _direction_by_key(suite)
-    if key == "mean" and key not in directions:
+    directions = _direction_by_key(suite, args)
+    if key in ("mean", "weighted_mean") and key not in directions:
+        worse = [name for name, is_greater in first_metrics(suite).items() if not is_greater]
+        reason = f"{worse} better when lower" if worse else "all tasks of equal weight"
         raise ValueError(
-            f"`metric_for_best_model` must name a metric where the first metric of a task is "
-            f"better when lower, but got 'eval_mean' with {_better_when_lower(suite)}. Name one, "
-            f"such as 'eval_loss', or put another metric first."
+            f"`metric_for_best_model` must name a metric that is reported, but got 'eval_{key}' "
+            f"with {reason}. Name one, such as 'eval_loss', or put another metric first."
         )
     if key not in directions and any(key.startswith(f"{task}_") for task in compute_metrics):
         return
@@ -280,19 +334,12 @@ def set_best_metric_direction(
     args.greater_is_better = directions[key]
 
 
-def _direction_by_key(suite: TaskSuite) -> dict[str, bool]:
+def _direction_by_key(suite: TaskSuite, args: MultiTaskTrainingArguments) -> dict[str, bool]:
     """Whether greater is better, for each key that an evaluation reports."""
     directions = {"loss": False}
     for task in suite:
         directions[f"{task}_loss"] = False
         for name, metric in metrics_of(suite, task).items():
             directions[f"{task}_{name}"] = metric.greater_is_better
-    if not _better_when_lower(suite):
-        directions["mean"] = True
-    return directions
-
-
-def _better_when_lower(suite: TaskSuite) -> dict[str, str]:
-    """First metric of each task for which lower is better."""
-    first = {task: next(iter(metrics_of(suite, task).items())) for task in suite}
-    return {task: name for task, (name, metric) in first.items() if not metric.greater_is_better}
+    names = aggregate_names(suite, has_baselines=bool(args.baseline_scores))
+    return directions | dict.fromkeys(names, True)

@@ -123,6 +123,7 @@ class EvaluatingTrainer(ResumableTrainer):
                 prefix=metric_key_prefix,
                 ranks=self.ranks,
                 forward_context=self.accelerator.autocast,
+                baseline_scores=self.args.baseline_scores,
             )
         dataset: Any = dataloader.dataset
         return output._replace(num_samples=len(dataset))

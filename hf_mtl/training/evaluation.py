@@ -34,6 +34,7 @@ def evaluate_tasks(
     prefix: str,
     ranks: Ranks,
     forward_context: Callable[[], AbstractContextManager[Any]],
+    baseline_scores: Mapping[str, float] | None = None,
 ) -> tuple[EvalLoopOutput, list[ResultRow]]:
     """One pass over labelled batches; every task is measured by its own metrics.
 
@@ -44,6 +45,7 @@ def evaluate_tasks(
         prefix: First part of each key.
         ranks: The ranks of the run; each has other rows.
         forward_context: Makes the context of each forward pass, such as mixed precision.
+        baseline_scores: Value of the first metric to compare each task with, by task.
 
     Returns:
         Predictions and references by task with all metrics, the number of rows left open; and
@@ -51,7 +53,7 @@ def evaluate_tasks(
     """
     collected = collect(model, batches, forward_context=forward_context, gather=ranks.gather)
     suite = model.suite.subset(collected)
-    metrics = task_metrics(suite, collected, prefix)
+    metrics = task_metrics(suite, collected, prefix, baseline_scores)
     num_rows = {task: len(found.references) for task, found in collected.items()}
     rows = result_rows(suite, metrics, num_rows=num_rows, prefix=prefix)
     for task in compute_metrics.keys() & suite.keys():

@@ -62,7 +62,7 @@ class Mixture:
         streams: Those sources that are streams.
         stream_shuffle_rows: Rows of a stream's shard that are shuffled together; ``None`` where
             nothing is streamed.
-        training_steps: Steps of the training, if the sampler's rates change with its progress.
+        training_steps: Steps of the training, if rates or weights change with its progress.
     """
 
     seed: int
@@ -75,13 +75,21 @@ class Mixture:
     training_steps: int | None = None
 
     @classmethod
-    def of(cls, plan: StepPlan, stream_shuffle_rows: int | None = None) -> "Mixture":
+    def of(
+        cls,
+        plan: StepPlan,
+        stream_shuffle_rows: int | None = None,
+        *,
+        is_scheduled: bool = False,
+    ) -> "Mixture":
         """Mixture of a plan.
 
         Args:
             plan: The plan.
             stream_shuffle_rows: Rows of a stream's shard that are shuffled together.
+            is_scheduled: Whether tasks have schedules.
         """
+        changes = is_scheduled or (plan.sampler is not None and plan.sampler.changes)
         streams = [name for name, size in plan.sizes.items() if size.is_stream]
         return cls(
             seed=plan.seed,
@@ -94,7 +102,7 @@ class Mixture:
             },
             streams=streams,
             stream_shuffle_rows=stream_shuffle_rows if streams else None,
-            training_steps=plan.training_steps if plan.sampler and plan.sampler.changes else None,
+            training_steps=plan.training_steps if changes else None,
         )
 
     def to_dict(self) -> dict[str, Any]:

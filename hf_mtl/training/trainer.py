@@ -17,7 +17,13 @@ from hf_mtl.models import MultiTaskModel, total_weight
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.balancing import BalancingTrainer
 from hf_mtl.training.checkpoints import Stateful
-from hf_mtl.training.checks import check_construction, check_sampler, set_best_metric_direction
+from hf_mtl.training.checks import (
+    check_construction,
+    check_early_stopping,
+    check_sampler,
+    check_schedules,
+    set_best_metric_direction,
+)
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.held_weights import weighting_backbone
@@ -123,11 +129,13 @@ class MultiTaskTrainer(BalancingTrainer):
         )
         check_construction(args, self.suite, self._task_metrics)
         check_sampler(args, self.suite)
+        check_schedules(args, self.suite)
         self.processing_class = self.processing_class or self.model.processing_class
         self.train_dataset = self._prepared(train_dataset, "train")
         self.eval_dataset = self._prepared(eval_dataset, "eval")
-        evaluated = self.suite if self.eval_dataset is None else self.eval_dataset.suite
-        set_best_metric_direction(args, evaluated, self._task_metrics)
+        evaluated = None if self.eval_dataset is None else self.eval_dataset.suite
+        check_early_stopping(args, self.suite, evaluated)
+        set_best_metric_direction(args, evaluated or self.suite, self._task_metrics)
 
     def create_accelerator_and_postprocess(self) -> None:
         """The accelerator, and the strategy that it is for; anew for each trial of a search."""
@@ -214,7 +222,7 @@ class MultiTaskTrainer(BalancingTrainer):
         micro_batches = list(islice(epoch_iterator, num_batches))
         for micro_batch in micro_batches:
             self._stream_positions.add(micro_batch.get("positions", {}))
-        step = plan_step(micro_batches, self.suite.weights, self.ranks, weigh=self._weight_of)
+        step = plan_step(micro_batches, self._task_weights(), self.ranks, weigh=self._weight_of)
         if self.accelerator.scaler is not None:
             check_some_label(step, self.state.global_step + 1)
         return micro_batches, step
@@ -244,6 +252,7 @@ class MultiTaskTrainer(BalancingTrainer):
         run = self._run_by_task if self._has_to_compare(step) else self._run_together
         total = run(model, step)
         self.strategy.after_step(self.model, step.scale.weights)
+        self._keep_frozen(step.scale.weights)
         self._loss_log.add_step(self._losses, self._keep_to_learn_from(step, self._losses))
         return total
 
@@ -251,12 +260,12 @@ class MultiTaskTrainer(BalancingTrainer):
         """A step whose gradients add up where they are formed: its total, detached."""
         total = torch.zeros((), device=self.args.device)
         self._shares = self._shares_before(model, step)
-        tasks = step.scale.weights
+        moved = self._moved_heads(step.scale.weights)
         for index, forward in enumerate(step.forwards):
             self._is_last = index == len(step.forwards) - 1
             with (
                 out_of_memory_named(forward["labels"], forward["inputs"]),
-                self.strategy.during_forward(model, tasks, is_last=self._is_last),
+                self.strategy.during_forward(model, moved, is_last=self._is_last),
                 weighting_backbone(self.model, self._gradient_weights),
             ):
                 total += super().training_step(model, dict(forward), cast("Any", step))
@@ -279,7 +288,7 @@ class MultiTaskTrainer(BalancingTrainer):
         present = list(step.scale.weights)
         number = self.state.global_step + 1
         skipped = tasks_to_skip(found, present, self.args.on_nonfinite, number)
-        return step.without(skipped, self.suite.weights)
+        return step.without(skipped, self._task_weights())
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Estimate for all forwards of a micro-batch, as upstream makes it for one."""
@@ -305,4 +314,6 @@ class MultiTaskTrainer(BalancingTrainer):
 
     def _mixture(self) -> Mixture:
         plan = self._step_plan(self._train_collection())
-        return Mixture.of(plan, self.args.stream_shuffle_rows)
+        return Mixture.of(
+            plan, self.args.stream_shuffle_rows, is_scheduled=len(self.suite.turns) > 2
+        )

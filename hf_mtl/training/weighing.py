@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from hf_mtl.models import MultiTaskOutput
 from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checks import check_long_enough, check_weighting
-from hf_mtl.training.evaluating import EvaluatingTrainer
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.loss_log import added
 from hf_mtl.training.loss_weights import LossWeights, losses_over_ranks
 from hf_mtl.training.nonfinite import check_finite
+from hf_mtl.training.scheduling import SchedulingTrainer
 from hf_mtl.training.side_effects import RandomState, random_state, without_side_effects
 from hf_mtl.training.step import Step
 from hf_mtl.training.weighting_callback import WeightingCallback
@@ -22,7 +22,7 @@ from hf_mtl.training.weighting_callback import WeightingCallback
 __all__ = ["WeighingTrainer"]
 
 
-class WeighingTrainer(EvaluatingTrainer):
+class WeighingTrainer(SchedulingTrainer):
     """Weighs the losses of each step.
 
     ==========================  ==============================================  =================
@@ -149,9 +149,11 @@ class WeighingTrainer(EvaluatingTrainer):
             tasks = step.scale.weights
             own = {task: losses[task] for task in tasks}
             self._to_learn_from = step, losses_over_ranks(own, self.ranks)
-        if self._loss_weights.weighting.is_constant:
+        is_scheduled = any(spec.schedule for spec in self.suite.values())
+        if self._loss_weights.weighting.is_constant and not is_scheduled:
             return {}
-        return {task: self.suite.weights[task] * self._weights[task] for task in self._weights}
+        by_schedule = self._task_weights()
+        return {task: by_schedule[task] * weight for task, weight in self._weights.items()}
 
     def _learn_from_step(self) -> None:
         made, self._to_learn_from = self._to_learn_from, None

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-__all__ = ["load_whole_state", "loading_by_name", "parameter_names"]
+__all__ = ["load_whole_state", "loading_by_name", "parameter_names", "plain_name"]
 
 # What wrappers put into names: compilation, activation checkpointing, FSDP1.
 _WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.")
@@ -28,7 +28,7 @@ def parameter_names(model: nn.Module, optimizer: Any) -> list[list[str]]:
         model: The model. Parameters that are none of it are numbered.
         optimizer: Its optimizer.
     """
-    name_by_id = {id(parameter): _plain(name) for name, parameter in model.named_parameters()}
+    name_by_id = {id(parameter): plain_name(name) for name, parameter in model.named_parameters()}
     others = count()
     return [
         [name_by_id.get(id(each)) or f"other {next(others)}" for each in group["params"]]
@@ -127,7 +127,8 @@ def _rearranged(
     return {**state_dict, "state": state, "param_groups": new_groups}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Name that a parameter has in the model, without what wrappers put into it."""
     for wrapper in _WRAPPERS:
         name = name.replace(wrapper, "")
     return name

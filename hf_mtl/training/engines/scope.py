@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Scope"]
+from hf_mtl.models.parameters import layer_of
 
-_LAYER = re.compile(r"^(.*?)\.(\d+)\.")
+__all__ = ["Scope"]
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def _stack(names: list[str]) -> tuple[str, dict[int, list[str]]]:
     """
     by_stack: dict[str, dict[int, list[str]]] = {}
     for name in names:
-        if found := _LAYER.match(name):
-            layers = by_stack.setdefault(found[1], {})
-            layers.setdefault(int(found[2]), []).append(name)
+        if place := layer_of(name):
+            stack, layer = place
+            by_stack.setdefault(stack, {}).setdefault(layer, []).append(name)
     return max(
         reversed(by_stack.items()),
         key=lambda stack: ("decoder" in stack[0], len(stack[1])),

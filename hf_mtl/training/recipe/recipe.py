@@ -11,7 +11,12 @@ from hf_mtl._yaml import load_yaml
 from hf_mtl.data import Collate
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
-from hf_mtl.training.checks import check_construction, check_sampler, set_best_metric_direction
+from hf_mtl.training.checks import (
+    check_construction,
+    check_sampler,
+    check_schedules,
+    set_best_metric_direction,
+)
 from hf_mtl.training.recipe.arguments import read_arguments
 from hf_mtl.training.recipe.data_files import locate_backbone
 from hf_mtl.training.recipe.overrides import apply_overrides
@@ -148,6 +153,8 @@ def _with_joint_faults(recipe: Recipe) -> Recipe:
         check_construction(args, recipe.suite, {})
     with problems.at("mixture.sampler"):
         check_sampler(args, recipe.suite)
+    with problems.at("tasks"):
+        check_schedules(args, recipe.suite)
     with problems.at("mixture.batches"):
         Collate(recipe.suite, None, merged=args.batches == "merged")
     with problems.at("training.metric_for_best_model"):

@@ -57,8 +57,24 @@ def test_an_unknown_metric_offers_the_nearest(tmp_path):
 def test_the_mean_is_refused_where_a_first_metric_is_better_when_lower(tmp_path):
     suite = SUITE.replace("valence", metrics=("rmse",))
     args = arguments(tmp_path, metric_for_best_model="eval_mean")
-    with pytest.raises(ValueError, match=r"better when lower, but got 'eval_mean' with .*'rmse'"):
+    with pytest.raises(ValueError, match=r"got 'eval_mean' with \['valence_rmse'\] better when"):
         set_best_metric_direction(args, suite, {})
+
+
+def test_the_weighted_mean_is_refused_where_weights_are_equal(tmp_path):
+    args = arguments(tmp_path, metric_for_best_model="eval_weighted_mean")
+    with pytest.raises(ValueError, match="got 'eval_weighted_mean' with all tasks of equal weight"):
+        set_best_metric_direction(args, SUITE, {})
+    set_best_metric_direction(args, SUITE.replace("topic", weight=2.0), {})
+    assert args.greater_is_better
+
+
+def test_the_gain_on_baselines_may_choose_the_best_model(tmp_path):
+    args = arguments(
+        tmp_path, metric_for_best_model="eval_delta_m", baseline_scores={"valence": 0.5}
+    )
+    set_best_metric_direction(args, SUITE, {})
+    assert args.greater_is_better
 
 
 def test_a_metric_of_the_users_own_is_trusted(tmp_path):

@@ -95,8 +95,8 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
         pytest.param(
             "tasks.topic.wieght=2",
             "tasks.topic.wieght: Unknown field 'wieght'. Did you mean 'weight'? Known: "
-            "['batch_size', 'columns', 'data', 'head', 'labels', 'loss', 'max_length', 'metrics', "
-            "'source', 'type', 'weight'].",
+            "['batch_size', 'columns', 'data', 'head', 'labels', 'learning_rate', 'loss', "
+            "'max_length', 'metrics', 'schedule', 'source', 'type', 'weight', 'weight_decay'].",
             id="unknown field of a task",
         ),
         pytest.param(
@@ -175,6 +175,21 @@ def test_the_word_no_means_no_where_it_is_a_choice(tmp_path, content):
             "sources.names.eval_split=3",
             "sources.names.eval_split: `eval_split` must name a split, but got 3.",
             id="bad split",
+        ),
+        pytest.param(
+            "tasks.topic.schedule={strat: 0.5}",
+            "tasks.topic.schedule: Unknown field of `schedule` 'strat'. Did you mean 'start'?",
+            id="unknown field of a schedule",
+        ),
+        pytest.param(
+            "training.layer_decay=2",
+            "training.layer_decay: `layer_decay` must be in (0, 1], but got 2",
+            id="layer decay that would grow",
+        ),
+        pytest.param(
+            "training.baseline_scores={topc: 1}",
+            "training: Unknown task in `baseline_scores` 'topc'. Did you mean 'topic'?",
+            id="baseline of an unknown task",
         ),
         pytest.param(
             "mixture={sampler: temprature}",

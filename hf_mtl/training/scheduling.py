@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Trainer of transformers with rates and schedules by task."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from hf_mtl.training.checkpoints import Stateful
+from hf_mtl.training.checkpoints.optimizer_state import plain_name
+from hf_mtl.training.early_stopping import EarlyStopping
+from hf_mtl.training.evaluating import EvaluatingTrainer
+from hf_mtl.training.learning_rates import has_groups, own_rates, split_by_rate
+
+__all__ = ["SchedulingTrainer"]
+
+
+class SchedulingTrainer(EvaluatingTrainer):
+    """Trains heads and layers at rates of their own, and tasks at times of their own.
+
+    ==========================  ==============================================  =================
+    hook                        why                                             done by
+    ==========================  ==============================================  =================
+    ``on_evaluate``             tasks that get no better end                    ``early_stopping``
+    (of a callback)
+    ``create_optimizer``        rates by layer and head                         ``learning_rates``
+    ``log``                     the rate that the user set, not the first       ``learning_rates``
+                                group's
+    ==========================  ==============================================  =================
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._early_stopping = EarlyStopping(lambda: self.suite)
+        self.add_callback(self._early_stopping)
+
+    def _stateful_parts(self) -> Mapping[str, Stateful]:
+        parts = super()._stateful_parts()
+        if self.args.task_patience is None and self.args.early_stopping_patience is None:
+            return parts
+        return {**parts, "early_stopping": self._early_stopping}
+
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """The optimizer, with groups by learning rate and weight decay."""
+        is_new = self.optimizer is None
+        optimizer: Optimizer = super().create_optimizer(model)
+        bare = self.accelerator.unwrap_model(self.model)
+        if is_new and has_groups(self.args, bare.suite):
+            wrapped = self.model if model is None else model
+            decayed = {plain_name(name) for name in self.get_decay_parameter_names(wrapped)}
+            split_by_rate(optimizer, wrapped, bare, self.args, decayed)
+        return optimizer
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs the learning rate that the user set, and that of heads with one of their own."""
+        # Upstream's is that of the first group.
+        initial = self.optimizer.param_groups[0].get("initial_lr") if self.optimizer else None
+        if "learning_rate" in logs and initial:
+            share = logs["learning_rate"] / initial
+            rates = own_rates(self.args, self.suite)
+            logs |= {f"learning_rate/{task}": share * rate for task, rate in rates.items()}
+            logs["learning_rate"] = share * self.args.learning_rate
+        super().log(logs, start_time)
+
+    @property
+    def _progress(self) -> float:
+        """Progress of the training in the middle of the step that is made."""
+        return (self.state.global_step + 0.5) / max(1, self.state.max_steps)
+
+    def _task_weights(self) -> dict[str, float]:
+        """Weight of each task in the step that is made, 0 for one that is absent from it."""
+        return self._early_stopping.remaining(self.suite.weights_at(self._progress))
+
+    def _moved_heads(self, tasks: Iterable[str]) -> list[str]:
+        """Those of some tasks whose heads the step that is made is to move."""
+        return [t for t in tasks if self.suite[t].task_schedule.moves_head(self._progress)]
+
+    def _keep_frozen(self, tasks: Iterable[str]) -> None:
+        """Takes the gradients of frozen heads back."""
+        moved = self._moved_heads(tasks)
+        for task in tasks:
+            if task not in moved:
+                self.accelerator.unwrap_model(self.model).heads[task].zero_grad(set_to_none=True)
