@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0.dev0"
 
 if TYPE_CHECKING:
+    from hf_mtl.hub.pipeline import MultiTaskPipeline
     from hf_mtl.models import MultiTaskConfig, MultiTaskModel, MultiTaskOutput
     from hf_mtl.tasks import TaskSpec, TaskSuite
     from hf_mtl.training import MultiTaskTrainer, MultiTaskTrainingArguments
@@ -15,6 +16,7 @@ __all__ = [
     "MultiTaskConfig",
     "MultiTaskModel",
     "MultiTaskOutput",
+    "MultiTaskPipeline",
     "MultiTaskTrainer",
     "MultiTaskTrainingArguments",
     "TaskSpec",
@@ -26,6 +28,7 @@ _MODULE_BY_NAME = {
     "MultiTaskConfig": "hf_mtl.models",
     "MultiTaskModel": "hf_mtl.models",
     "MultiTaskOutput": "hf_mtl.models",
+    "MultiTaskPipeline": "hf_mtl.hub.pipeline",
     "MultiTaskTrainer": "hf_mtl.training",
     "MultiTaskTrainingArguments": "hf_mtl.training",
     "TaskSpec": "hf_mtl.tasks",

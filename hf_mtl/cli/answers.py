@@ -36,10 +36,11 @@ def _shown(given: Any) -> str:
 
 
 def _in_words(answer: Any) -> Text:
-    """A number, a label with its score, or each word with its label."""
+    """A number, a label or a stretch of text with its score, or each word with its label."""
     if isinstance(answer, list):
         parts = [Text.assemble(item["word"], (f"/{item['label']}", "cyan")) for item in answer]
         return Text(" ").join(parts)
     if isinstance(answer, Mapping):
-        return Text.assemble((str(answer["label"]), "cyan"), (f"  {answer['score']:.3f}", "dim"))
+        word = answer["answer"] or "(no answer)" if "answer" in answer else answer["label"]
+        return Text.assemble((str(word), "cyan"), (f"  {answer['score']:.3f}", "dim"))
     return Text(f"{answer:.4g}", style="cyan")

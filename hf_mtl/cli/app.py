@@ -6,12 +6,16 @@ from typing import Annotated
 import typer
 
 import hf_mtl
+from hf_mtl.cli.baselines import baselines
 from hf_mtl.cli.card import card
 from hf_mtl.cli.diagnose import diagnose
 from hf_mtl.cli.evaluate import evaluate
+from hf_mtl.cli.export import export
+from hf_mtl.cli.inspect import inspect
 from hf_mtl.cli.launch import LAUNCH_SETTINGS, launch
 from hf_mtl.cli.predict import predict
 from hf_mtl.cli.prepare import prepare
+from hf_mtl.cli.tasks import tasks
 from hf_mtl.cli.train import train
 
 __all__ = ["app", "main"]
@@ -20,7 +24,6 @@ app = typer.Typer(
     name="hf-mtl",
     help="Train one pretrained backbone on many tasks at once, and use it.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -44,7 +47,18 @@ def _options(
     del version
 
 
-for _command in (train, evaluate, predict, card, prepare, diagnose):
+for _command in (
+    train,
+    evaluate,
+    predict,
+    card,
+    prepare,
+    diagnose,
+    baselines,
+    inspect,
+    tasks,
+    export,
+):
     app.command()(_command)
 app.command(context_settings=LAUNCH_SETTINGS)(launch)
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """``hf-mtl card``: the card and the numbers of a run, for publishing."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hf_mtl.cli.errors import readable_errors
-from hf_mtl.cli.options import Debug
+from hf_mtl.cli.options import AsJson, Debug
 
 __all__ = ["card"]
 
@@ -45,9 +46,13 @@ def card(
     name: Name = None,
     model_path: ModelPath = None,
     license_name: License = None,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write the model card of a run, and its numbers, from its results.json."""
+    """Write the model card of a run, and its numbers, from its results.json.
+
+    With --json: {"card": FILE, "results": FILE}.
+    """
     del debug
     from hf_mtl.hub import RunResults, render_card
 
@@ -62,4 +67,5 @@ def card(
     numbers = results.save(output)
     readme = output / "README.md"
     readme.write_text(text, encoding="utf-8")
-    typer.echo(f"Wrote {readme} and {numbers}.")
+    written = {"card": str(readme), "results": str(numbers)}
+    typer.echo(json.dumps(written) if as_json else f"Wrote {readme} and {numbers}.")

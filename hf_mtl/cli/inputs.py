@@ -51,15 +51,17 @@ def given_inputs(texts: Sequence[str], file: str | None) -> Iterator[Any]:
 def raw_reader(specs: Iterable["TaskSpec"]) -> Callable[[Any], Any]:
     """Function from an input as the user wrote it to what ``MultiTaskModel.predict`` takes.
 
-    Where no task takes text, a text is the name of a picture file.
+    Where tasks take pictures and none takes text, a text is the name of a picture file.
 
     Args:
         specs: The tasks to answer.
     """
     kinds = [spec.task_type.input_kind for spec in specs]
+    takes_files = any("image" in kind.roles for kind in kinds)
 
     def read(value: Any) -> Any:
-        if not isinstance(value, str) or any(kind.accepts(value) for kind in kinds):
+        is_file = takes_files and isinstance(value, str)
+        if not is_file or any(kind.accepts(value) for kind in kinds):
             # `predict` takes a list for several inputs, so a list of words goes as a tuple.
             return tuple(value) if isinstance(value, list) else value
         return require("PIL.Image", extra="vision").open(value)

@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables on the terminal: what a run will do, and what came of it."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hf_mtl._registry import entry_name
+
 if TYPE_CHECKING:
     from hf_mtl.evaluation import ResultRow
+    from hf_mtl.evaluation.gains import Estimate, TaskGain
+    from hf_mtl.training.baselines import Baselines
     from hf_mtl.training.plan import Plan
 
-__all__ = ["plan_view", "results_table"]
+__all__ = ["baselines_table", "model_view", "plan_view", "results_table"]
+
+_LABELS_SHOWN = 5
 
 
 def plan_view(plan: "Plan") -> RenderableType:
@@ -37,6 +43,66 @@ def results_table(rows: Iterable["ResultRow"]) -> RenderableType:
             _mark(row),
         )
     return Group(table, Text("constant: the best single answer for all rows", style="dim"))
+
+
+def model_view(found: Mapping[str, Any]) -> RenderableType:
+    """Tasks and totals of a saved model.
+
+    Args:
+        found: What ``hf-mtl inspect --json`` writes.
+    """
+    table = _table("Tasks", "task", "type", "labels", "head", "metric", "in the head")
+    for task in found["tasks"]:
+        labels = task.get("labels")
+        table.add_row(
+            Text(task["name"]),
+            Text(task["type"]),
+            Text("" if labels is None else _listed(labels)),
+            Text(entry_name(task["head"])),
+            Text(", ".join(map(entry_name, task["metrics"]))),
+            f"{task['head_parameters']:,}",
+        )
+    totals = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("Backbone", found["backbone"]),
+        ("Parameters", f"{found['parameters']:,} in {found['dtype']}"),
+        ("Saved with", f"transformers {found['transformers_version']}"),
+        *((name.replace("_", " ").capitalize(), str(own)) for name, own in _balancing(found)),
+    ):
+        totals.add_row(Text(name, style="bold"), Text(value))
+    return Group(table, totals)
+
+
+def _balancing(found: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [item for item in (found["balancing"] or {}).items() if item[1] is not None]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """The first names, and how many there are."""
+    if len(labels) <= _LABELS_SHOWN:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:_LABELS_SHOWN])}, ... ({len(labels)})"
+
+
+def baselines_table(found: "Baselines") -> RenderableType:
+    """First metric of every task, alone and together, and what it gains; spreads below means."""
+    num = len(found.seeds)
+    title = f"Alone and together, {num} {'seed' if num == 1 else 'seeds'}"
+    table = _table(title, "task", "constant", "alone", "together", "gain", "")
+    for own in found.gains:
+        table.add_row(
+            Text.assemble(own.task, ("\n" + own.metric, "dim")),
+            "" if own.constant is None else _metric(own.constant),
+            _with_spread(own.alone),
+            _with_spread(own.together),
+            _with_spread(own.gain, is_gain=True),
+            _verdict(own),
+        )
+    meaning = (
+        "alone, together: mean ± standard deviation over seeds; gain: together against alone, "
+        "above 0 where together is better, ± its interval at 95%"
+    )
+    return Group(table, Text(meaning, style="dim"))
 
 
 def _tasks_table(plan: "Plan") -> Table:
@@ -131,7 +197,7 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
-    texts = {"task", "type", "source", "metric", ""}
+    texts = {"task", "type", "source", "metric", "head", ""}
     for column in columns:
         # Narrow terminals fold long names: a name cut off is no name.
         table.add_column(column, justify="left" if column in texts else "right", overflow="fold")
@@ -148,6 +214,20 @@ def _mark(row: "ResultRow") -> Text:
         return Text("")
     is_better = (row.value > row.baseline) == row.greater_is_better and row.value != row.baseline
     return Text("better", style="green") if is_better else Text("not better", style="red")
+
+
+def _with_spread(estimate: "Estimate | None", *, is_gain: bool = False) -> str:
+    """A mean, and on the next line how far seeds are apart, or how far a gain may be off."""
+    if estimate is None:
+        return "undefined"
+    spread = estimate.margin if is_gain else estimate.deviation
+    below = "" if spread is None else f"\n± {spread:.4f}"
+    return f"{estimate.mean:{'+' if is_gain else ''}.4f}{below}"
+
+
+def _verdict(gain: "TaskGain") -> Text:
+    styles = {"helped": "green", "hurt": "red"}
+    return Text(gain.verdict or "", style=styles.get(gain.verdict or "", ""))
 
 
 def _size(num_bytes: int) -> str:

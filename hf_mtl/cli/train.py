@@ -4,9 +4,7 @@
 import json
 import os
 import shlex
-import sys
 from collections.abc import Sequence
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from hf_mtl.cli.errors import readable_errors
+from hf_mtl.cli.json_output import progress_aside
 from hf_mtl.cli.options import AsJson, Debug, Overrides, RecipeFile
 from hf_mtl.cli.prepare import PreparedFolder
 from hf_mtl.cli.ranks import COMMAND_VARIABLE, be_quiet, rank, ranks_here
@@ -78,8 +77,7 @@ def train(
     if rank() > 0:
         be_quiet()
         changes.append("training.log_level_replica=error")
-    # The progress of the trainer goes to standard output otherwise.
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+    with progress_aside(as_json):
         result = _train(recipe, changes, checkpoint, command, dry_run=dry_run, prepared=prepared)
     if as_json and rank() == 0:
         typer.echo(result)

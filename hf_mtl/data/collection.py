@@ -8,7 +8,7 @@ from typing import Any
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from hf_mtl.data.columns import label_column_name
+from hf_mtl.data.columns import label_column_name, role_values
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.samplers import SourceSize, TaskSampler
 from hf_mtl.data.stored_rows import StoredRows
@@ -239,5 +239,5 @@ class SourceCollection(TorchDataset[SourceRows]):
         if not kind.on_the_fly:
             labels = {label_column_name(task) for task in source.tasks}
             return {column: values for column, values in columns.items() if column not in labels}
-        raw = {role: columns[column] for role, column in spec.input_columns().items()}
+        raw = {role: role_values(columns, given) for role, given in spec.input_columns().items()}
         return kind.encode(raw, self.processing_class, max_length=spec.max_length)

@@ -2,17 +2,20 @@
 """Whether data hold what their tasks need, before a row of them is read."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets import ClassLabel, Dataset, IterableDataset
 
 from hf_mtl._checks import UnknownNameError, nearest
-from hf_mtl.tasks import TaskSpec
+from hf_mtl.tasks import Columns, TaskSpec
 
 __all__ = [
     "check_column",
     "check_columns",
     "check_one_input",
+    "column_names",
     "label_column_name",
+    "role_values",
     "value_names",
 ]
 
@@ -57,9 +60,28 @@ def check_columns(tasks: Mapping[str, TaskSpec], dataset: Dataset | Sequence[str
     for task, spec in tasks.items():
         name_of = spec.task_type.role_name
         columns = {name_of(role): column for role, column in spec.input_columns().items()}
-        columns[spec.task_type.label_kind.role] = spec.label_column
-        for role, column in columns.items():
-            check_column(dataset, column, wanted_as=f"`columns` of task {task!r}: {role!r}")
+        if spec.label_column is not None:
+            columns[spec.task_type.label_kind.role] = spec.label_column
+        for role, given in columns.items():
+            for column in column_names(given):
+                check_column(dataset, column, wanted_as=f"`columns` of task {task!r}: {role!r}")
+
+
+def column_names(columns: Columns) -> tuple[str, ...]:
+    """Names of the columns of a role."""
+    return (columns,) if isinstance(columns, str) else columns
+
+
+def role_values(rows: Mapping[str, Sequence[Any]], columns: Columns) -> Sequence[Any]:
+    """Values of a role: those of its column, or lists of what its columns hold.
+
+    Args:
+        rows: The rows, one sequence for each column.
+        columns: What the role is told to be in.
+    """
+    if isinstance(columns, str):
+        return rows[columns]
+    return [list(row) for row in zip(*(rows[column] for column in columns), strict=True)]
 
 
 def value_names(dataset: Dataset | IterableDataset, column: str) -> tuple[str, ...] | None:
@@ -72,6 +94,12 @@ def value_names(dataset: Dataset | IterableDataset, column: str) -> tuple[str, .
     return tuple(feature.names) if isinstance(feature, ClassLabel) else None
 
 
+def _in_words(entry: Mapping[str, Any]) -> str:
+    """A kind of input by its name, with the fields that a type gives it."""
+    fields = {name: value for name, value in entry.items() if name != "name"}
+    return f"{entry['name']} ({fields})" if fields else str(entry["name"])
+
+
 def check_one_input(source: str, tasks: Mapping[str, TaskSpec]) -> None:
     """Raises ``ValueError`` unless tasks read one input: on one source they share one forward.
 
@@ -81,7 +109,7 @@ def check_one_input(source: str, tasks: Mapping[str, TaskSpec]) -> None:
     """
     first, *others = tasks
     for other in others:
-        kinds = [tasks[task].task_type.inputs for task in (first, other)]
+        kinds = [_in_words(tasks[task].task_type.input_entry) for task in (first, other)]
         columns = [tasks[task].input_columns() for task in (first, other)]
         if kinds[0] != kinds[1] or columns[0] != columns[1]:
             raise ValueError(

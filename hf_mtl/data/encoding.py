@@ -4,12 +4,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import Any
 
 from datasets import Dataset, IterableDataset
 
-from hf_mtl.data.columns import label_column_name, value_names
-from hf_mtl.tasks import InputKind, LabelColumn, LabelKind, RowWords, TaskSpec, split_words
+from hf_mtl.data.columns import column_names, label_column_name, role_values, value_names
+from hf_mtl.tasks import (
+    Columns,
+    InputKind,
+    LabelColumn,
+    LabelKind,
+    RowWindow,
+    RowWords,
+    TaskSpec,
+    split_words,
+)
 
 __all__ = ["RowEncoding", "encode_labels", "encode_rows", "encoding_version", "row_encoding"]
 
@@ -24,7 +34,7 @@ class _TaskLabels:
 
     task: str
     kind: LabelKind
-    column: str
+    column: str | None
     names: tuple[str, ...]
     value_names: tuple[str, ...] | None
 
@@ -35,14 +45,14 @@ class RowEncoding:
 
     Args:
         kind: Kind of the input.
-        input_columns: Column of each role of the input.
+        input_columns: Column of each role of the input, or columns of its lists.
         max_length: Positions after which an input is cut off.
         labels: Where the labels of each task come from.
         version: Release of this package and number of the encoding.
     """
 
     kind: InputKind
-    input_columns: Mapping[str, str]
+    input_columns: Mapping[str, Columns]
     max_length: int | None
     labels: tuple[_TaskLabels, ...]
     version: tuple[str | None, int]
@@ -55,12 +65,13 @@ class RowEncoding:
     @property
     def raw_inputs(self) -> list[str]:
         """Columns that the inputs come from."""
-        return list(dict.fromkeys(self.input_columns.values()))
+        given = self.input_columns.values()
+        return list(dict.fromkeys(chain.from_iterable(map(column_names, given))))
 
     @property
     def raw_labels(self) -> list[str]:
         """Columns that the labels come from."""
-        return list(dict.fromkeys(item.column for item in self.labels))
+        return list(dict.fromkeys(item.column for item in self.labels if item.column is not None))
 
 
 def row_encoding(tasks: Mapping[str, TaskSpec], dataset: Dataset | IterableDataset) -> RowEncoding:
@@ -79,7 +90,8 @@ def row_encoding(tasks: Mapping[str, TaskSpec], dataset: Dataset | IterableDatas
         kind = spec.task_type.label_kind
         names = spec.known_labels(task) if kind.has_names else ()
         column = spec.label_column
-        labels.append(_TaskLabels(task, kind, column, names, value_names(dataset, column)))
+        known = None if column is None else value_names(dataset, column)
+        labels.append(_TaskLabels(task, kind, column, names, known))
     return RowEncoding(
         kind=first.task_type.input_kind,
         input_columns=first.input_columns(),
@@ -98,13 +110,15 @@ def encode_rows(
 ) -> dict[str, list[Any]]:
     """Model inputs of some rows, with the labels of each task in the column ``labels:{task}``.
 
+    They are as many as the rows, or as the windows that these were cut into.
+
     Args:
         rows: The rows as they were read, one sequence for each column.
         indices: Index of each row in its data set, for messages.
         encoding: What they become.
         processing_class: Tokenizer, image processor, or a processor that holds one.
     """
-    columns = {role: rows[column] for role, column in encoding.input_columns.items()}
+    columns = {role: role_values(rows, given) for role, given in encoding.input_columns.items()}
     features = encoding.kind.encode(
         columns,
         processing_class,
@@ -115,7 +129,10 @@ def encode_rows(
     if encoding.with_words:
         texts = [split_words(text) for text in columns["text"]]
         words = RowWords(texts, features.pop("word_ids"))
-    return features | encode_labels(rows, indices, encoding=encoding, words=words)
+    windows = features.pop("windows", None)
+    return features | encode_labels(
+        rows, indices, encoding=encoding, words=words, windows=windows, inputs=columns
+    )
 
 
 def encode_labels(
@@ -124,6 +141,8 @@ def encode_labels(
     *,
     encoding: RowEncoding,
     words: RowWords | None = None,
+    windows: Sequence[RowWindow] | None = None,
+    inputs: Mapping[str, Sequence[Any]] | None = None,
 ) -> dict[str, list[Any]]:
     """Labels of some rows, in a column ``labels:{task}`` for each task.
 
@@ -132,15 +151,21 @@ def encode_labels(
         indices: Index of each row in its data set, for messages.
         encoding: What they become.
         words: Words of the rows, for kinds of label that need them.
+        windows: The windows that the rows were cut into, where their input makes such; labels are
+            then one a window.
+        inputs: Raw inputs of the rows by role, where they are encoded together.
     """
+    num_rows = len(next(iter(rows.values())))
     return {
         label_column_name(item.task): item.kind.encode(
             LabelColumn(
-                rows[item.column],
+                [item.kind.default] * num_rows if item.column is None else rows[item.column],
                 item.task,
                 item.names,
                 value_names=item.value_names,
                 words=words,
+                windows=windows,
+                inputs=inputs,
                 first_row=indices[0],
             )
         )

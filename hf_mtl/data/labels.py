@@ -41,20 +41,22 @@ def find_labels(suite: TaskSuite, datasets: Mapping[str, Dataset | IterableDatas
             check_same_names("train_dataset", datasets, suite.sources, "source")
         dataset = datasets[source]
         check_source(source, {task: spec}, dataset, split="train")
-        names = value_names(dataset, spec.label_column)
+        column = spec.label_column
+        assert column is not None, "kinds of label with names have no default"
+        names = value_names(dataset, column)
         if names is None and isinstance(dataset, IterableDataset):
             raise ValueError(
                 f"`labels` of task {task!r} must be given, because source {source!r} is a stream, "
                 f"whose rows are not read ahead of training. Give them in `TaskSpec(labels=...)`, "
-                f"or cast column {spec.label_column!r} to a `ClassLabel`."
+                f"or cast column {column!r} to a `ClassLabel`."
             )
         if names is None:
-            values = _distinct(dataset, spec.label_column)
+            values = _distinct(dataset, column)
             names = spec.task_type.label_kind.names_from(values)
         if not names:
             raise ValueError(
                 f"The training data of task {task!r} must have labels, but every row of column "
-                f"{spec.label_column!r} is without. Check the column, or remove the task."
+                f"{column!r} is without. Check the column, or remove the task."
             )
         specs[task] = spec.replace(labels=names)
     return TaskSuite(specs)

@@ -3,6 +3,8 @@
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from torch import nn
 
@@ -10,15 +12,49 @@ from hf_mtl.data.collection import PreparedSource, SourceCollection
 from hf_mtl.data.labels import arrow_column, is_list
 from hf_mtl.data.streams import StreamSource
 
-__all__ = ["check_lengths", "max_positions", "row_lengths"]
+__all__ = ["check_lengths", "max_positions", "row_lengths", "row_sizes"]
 
 
 def row_lengths(source: PreparedSource | StreamSource) -> Any | None:
-    """Tokens of each row as an Arrow array; ``None`` where rows are encoded when they are read."""
+    """Tokens of each row as an Arrow array; ``None`` where rows are encoded when they are read.
+
+    Of a row that is several sequences, those of the longest.
+    """
+    values = _tokens(source)
+    if values is None:
+        return None
+    lengths, counts = _sequences(values)
+    return lengths if counts is None else _longest(lengths, counts)
+
+
+def row_sizes(source: PreparedSource | StreamSource) -> Any | None:
+    """Tokens that each row fills when its sequences are padded; ``None`` as for ``row_lengths``."""
+    values = _tokens(source)
+    if values is None:
+        return None
+    lengths, counts = _sequences(values)
+    return lengths if counts is None else pc.multiply(_longest(lengths, counts), counts)
+
+
+def _tokens(source: PreparedSource | StreamSource) -> pa.ChunkedArray | None:
+    """The first input column, if it is known and holds lists."""
     if isinstance(source, StreamSource):
         return None
     values = arrow_column(source.dataset, source.input_columns[0])
-    return pc.list_value_length(values) if is_list(values) else None
+    return values if is_list(values) else None
+
+
+def _sequences(values: pa.ChunkedArray) -> tuple[Any, Any | None]:
+    """Length of each sequence, and how many a row has; ``None``: one, whose length comes first."""
+    inner = pc.list_flatten(values)
+    counts = pc.list_value_length(values)
+    return (pc.list_value_length(inner), counts) if is_list(inner) else (counts, None)
+
+
+def _longest(lengths: Any, counts: Any) -> Any:
+    """Longest sequence of each row."""
+    starts = np.cumsum(counts.to_numpy())[:-1]
+    return pa.array(np.maximum.reduceat(lengths.to_numpy(), np.append(0, starts)))
 
 
 def max_positions(backbone: nn.Module) -> int | None:

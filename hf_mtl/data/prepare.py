@@ -32,6 +32,8 @@ def prepare(
 ) -> SourceCollection:
     """Rows of every source, checked and encoded.
 
+    A row that is too long for one pass may become several: then rows of the result are windows.
+
     Encoding runs through ``datasets.map``, which shows its progress and keeps the result: a
     second run with the same data, columns, labels and tokenizer finds it in its cache. Rows of a
     stream are encoded when they are drawn.
@@ -50,8 +52,8 @@ def prepare(
         KeyError: If a column is missing.
         TypeError: If the data or the processing class are of another kind than the tasks need.
         ValueError: If a source is missing or is none of the suite's, has no rows, holds a label
-            that its task does not know, or has no label at all for a task; or if ``num_rows`` is
-            given for something else than a stream.
+            that its task does not know, or has no label at all for a task; if a stream has rows
+            that are cut into windows; or if ``num_rows`` is given for something else than a stream.
     """
     check_same_names(f"{split}_dataset", datasets, suite.sources, "source")
     _check_num_rows(num_rows or {}, datasets)
@@ -63,6 +65,7 @@ def prepare(
         check_source(source, tasks, datasets[source], split=split)
         encodings[source] = encoding = row_encoding(tasks, datasets[source])
         encoding.kind.check(processing_class, with_words=encoding.with_words)
+        _check_no_windows(source, datasets[source], encoding)
     prepared: dict[str, PreparedSource | StreamSource] = {}
     for source, encoding in encodings.items():
         tasks, dataset = tasks_by_source[source], datasets[source]
@@ -101,6 +104,16 @@ def _check_num_rows(num_rows: Mapping[str, int], datasets: Mapping[str, Any]) ->
         check_positive(f"num_rows of source {source!r}", count, whole=True)
 
 
+def _check_no_windows(source: str, dataset: Any, encoding: RowEncoding) -> None:
+    """Raises where rows of a stream would become several: its position counts rows."""
+    if encoding.kind.makes_windows and isinstance(dataset, IterableDataset):
+        tasks = [item.task for item in encoding.labels]
+        raise ValueError(
+            f"`train_dataset` of source {source!r} must be no stream for the tasks {tasks}, whose "
+            f"rows are cut into windows, but it is one. Load it without `streaming`."
+        )
+
+
 def _encoded(
     dataset: Dataset,
     encoding: RowEncoding,
@@ -133,6 +146,8 @@ def _encoded(
 def _check_some_label(dataset: Dataset, tasks: Mapping[str, TaskSpec], split: str) -> None:
     for task, spec in tasks.items():
         labels = dataset.data.column(label_column_name(task))  # mapped rows lie in their own order
+        if (field := spec.task_type.label_kind.stored_field) is not None:
+            labels = pc.struct_field(labels, field)
         while is_list(labels):
             labels = pc.list_flatten(labels)
         is_score = pa.types.is_floating(labels.type)

@@ -32,7 +32,7 @@ INDEX_FILE = "prepared.json"
 # Raise this with every change of the index or of the files.
 _FORMAT = 1
 # What decides what rows become; the other fields of a task may change without preparing again.
-_ENCODED_FIELDS = ("type", "source", "columns", "labels", "max_length")
+_ENCODED_FIELDS = ("type", "options", "source", "columns", "labels", "max_length")
 
 _AGAIN = "Prepare the data again."
 
@@ -230,13 +230,18 @@ def _matching_suite(folder: Path, prepared: TaskSuite, suite: TaskSuite) -> Task
         was = prepared[task]
         found[task] = spec.replace(labels=was.labels) if spec.needs_labels else spec
         for field in _ENCODED_FIELDS:
-            before, now = getattr(was, field), getattr(found[task], field)
+            before, now = _encoded_value(was, field), _encoded_value(found[task], field)
             if before != now:
                 raise ValueError(
                     f"`prepared` must be of the tasks at hand, but in {str(folder)!r} the "
                     f"`{field}` of task {task!r} is {_plain(before)}, not {_plain(now)}. {_AGAIN}"
                 )
     return TaskSuite(found)
+
+
+def _encoded_value(spec: TaskSpec, field: str) -> Any:
+    """A field of a task; of its options those of the input, because others decide on answers."""
+    return spec.task_type.input_fields() if field == "options" else getattr(spec, field)
 
 
 def _plain(value: Any) -> Any:

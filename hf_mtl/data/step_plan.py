@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rows each optimizer step sees: a pure function of seed and epoch, the same on every rank.
 
+With a sampler that follows the run it is one of the rates too that the run has settled.
+
 A step takes one or more draws. A draw's rows are dealt out to the slots of the step, one slot for
 each (micro-batch, rank), so that a step sees the same rows however many ranks and micro-batches
 share the work. Nothing is stored but the epoch: a resumed run skips ahead in the same sequence.
@@ -24,8 +26,15 @@ from torch.utils.data import Sampler
 
 from hf_mtl._numbers import check_positive
 from hf_mtl.data.draw import Draw
-from hf_mtl.data.samplers import SourceSize, Span, TaskSampler
+from hf_mtl.data.samplers import (
+    AdaptiveSampler,
+    SettledRates,
+    SourceSize,
+    Span,
+    TaskSampler,
+)
 from hf_mtl.data.samplers.base import draws_per_row
+from hf_mtl.data.samplers.by_rate import random_draws
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds
 
 __all__ = ["StepPlan", "share"]
@@ -58,6 +67,8 @@ class StepPlan(Sampler[list[Draw]]):
             can be.
         num_epochs: Epochs of the training, for samplers whose rates change with its progress.
         max_steps: Steps of the training, in place of epochs; below 1: not given.
+        settled: Rates that a run settles for an adaptive sampler. ``None``: there is no run, and
+            the rates are those of its base.
 
     Raises:
         KeyError: If the stopping rule is unknown.
@@ -86,6 +97,7 @@ class StepPlan(Sampler[list[Draw]]):
         keeps_micro_batches: bool = False,
         num_epochs: float = 1.0,
         max_steps: int = -1,
+        settled: SettledRates | None = None,
     ) -> None:
         if not sizes:
             raise ValueError("`sizes` must hold at least one source, but got none.")
@@ -108,6 +120,7 @@ class StepPlan(Sampler[list[Draw]]):
         self.training_steps = max_steps
         if max_steps <= 0:
             self.training_steps = math.ceil(num_epochs * self.num_steps)
+        self.settled = settled
         self.epoch = 0
         self._first_step = 0
 
@@ -192,10 +205,25 @@ class StepPlan(Sampler[list[Draw]]):
     def _sampled(self) -> Iterator[int]:
         """Positions of the sources that the sampler draws in this epoch."""
         assert self.sampler is not None
+        if isinstance(self.sampler, AdaptiveSampler) and self.settled is not None:
+            return self._drawn_at(self.settled, self.sampler)
         generator = torch.Generator().manual_seed(self._seed_of("draws"))
         first, end = (epoch * self.num_steps for epoch in (self.epoch, self.epoch + 1))
         span = Span(first / self.training_steps, end / self.training_steps)
         return iter(self.sampler.draws(list(self.sizes.values()), generator, span))
+
+    def _drawn_at(self, settled: SettledRates, sampler: AdaptiveSampler) -> Iterator[int]:
+        """Likewise, segment after segment at the rates that the run has settled."""
+        sizes, first_step = list(self.sizes.values()), self.epoch * self.num_steps
+        left = sampler.num_draws(sizes)
+        segments = settled.between(
+            first_step, first_step + self.num_steps, every=sampler.update_every
+        )
+        for segment, num_steps, rates in segments:
+            num_draws = min(left, num_steps * int(self.tasks_per_step))
+            generator = torch.Generator().manual_seed(self._seed_of("draws", segment))
+            yield from random_draws(rates, sizes, num_draws, generator)
+            left -= num_draws
 
     def _draws_of(self, source: str, skipped: int) -> Iterator[Rows]:
         """Rows of one source's draws, without end. Nothing is shuffled before its first draw."""

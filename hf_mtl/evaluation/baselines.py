@@ -4,9 +4,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_mtl.evaluation.collection import TaskPredictions
+from hf_mtl.evaluation.collection import TaskPredictions, whole_rows, window_predictions
 from hf_mtl.evaluation.scores import task_scores
-from hf_mtl.tasks import TaskSuite, labelled_mask
+from hf_mtl.tasks import TaskSuite, TracedLabelKind, labelled_mask
 
 if TYPE_CHECKING:
     from hf_mtl.data import SourceCollection
@@ -44,7 +44,8 @@ def _constant_predictions(
 ) -> TaskPredictions:
     kind = suite[task].task_type.label_kind
     known = kind.collate(train_labels, None, "right")
-    labels = kind.collate(test.labels(task) or (), None, "right")
+    test_labels = test.labels(task) or ()
+    labels = kind.collate(test_labels, None, "right")
     if not labelled_mask(known).any():
         raise ValueError(
             f"Task {task!r} must have labelled rows to train on, but has none. Check the column "
@@ -52,5 +53,7 @@ def _constant_predictions(
         )
     answer = kind.constant_logits(known, suite[task].num_outputs)
     rows = labels.shape if kind.per_token else labels.shape[:1]
-    predictions, references = kind.pairs(answer.expand(*rows, -1), labels)
-    return TaskPredictions(predictions, references)
+    traces = None
+    if isinstance(kind, TracedLabelKind):
+        traces = kind.traces(test_labels, None, "right")
+    return whole_rows(kind, window_predictions(kind, answer.expand(*rows, -1), labels, traces))

@@ -4,16 +4,19 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from hf_mtl.models.losses import total_weight
 from hf_mtl.models.prediction import evaluation_mode
+from hf_mtl.tasks import LabelKind, TracedLabelKind
 
 if TYPE_CHECKING:
     from hf_mtl.models import MultiTaskModel
 
-__all__ = ["TaskPredictions", "collect"]
+__all__ = ["TaskPredictions", "collect", "whole_rows", "window_predictions"]
 
 
 @dataclass
@@ -21,7 +24,8 @@ class TaskPredictions:
     """Predictions and references of one task's labelled rows.
 
     Args:
-        predictions: One entry a labelled row, as ``LabelKind.pairs`` gives them.
+        predictions: One entry a labelled row, as ``LabelKind.pairs`` gives them. A row that was
+            cut into windows is one entry.
         references: What is right, in the same form.
         loss_sum: Sum of the loss over all labelled elements.
         weight: What the sum is divided by: how many elements are labelled (rows, or words), or
@@ -78,7 +82,39 @@ def collect(
         for part in parts:
             for task, predictions in part.items():
                 collected[task].extend(predictions)
-    return dict(collected)
+    return {
+        task: whole_rows(model.suite[task].task_type.label_kind, found)
+        for task, found in collected.items()
+    }
+
+
+def window_predictions(
+    kind: LabelKind, logits: Tensor, labels: Tensor, traces: Sequence[Any] | None
+) -> TaskPredictions:
+    """Predictions of some labelled rows; of windows, where a row was cut into such.
+
+    Args:
+        kind: The kind of label.
+        logits: Of the rows or windows.
+        labels: Likewise.
+        traces: What the windows came from, for kinds that have such.
+    """
+    if isinstance(kind, TracedLabelKind):
+        return TaskPredictions(*kind.pairs(logits, labels, traces))
+    return TaskPredictions(*kind.pairs(logits, labels))
+
+
+def whole_rows(kind: LabelKind, found: TaskPredictions) -> TaskPredictions:
+    """Predictions of whole rows, made of those of all their windows on all ranks.
+
+    Args:
+        kind: The kind of label.
+        found: What ``window_predictions`` gave, for all of them.
+    """
+    if not isinstance(kind, TracedLabelKind):
+        return found
+    predictions, references = kind.joined(found.predictions, found.references)
+    return replace(found, predictions=predictions, references=references)
 
 
 def _batch_predictions(
@@ -95,8 +131,8 @@ def _batch_predictions(
         output = model(labels=labels, rows=rows or None, **inputs)
     found = {}
     for task, task_labels in labels.items():
-        pairs = model.suite[task].task_type.label_kind.pairs
-        predictions = TaskPredictions(*pairs(output.logits[task].cpu(), task_labels.cpu()))
+        kind, traces = model.suite[task].task_type.label_kind, forward.get("traces", {}).get(task)
+        predictions = window_predictions(kind, output.logits[task].cpu(), task_labels.cpu(), traces)
         if task in output.losses:
             predictions.weight = float(total_weight(model.suite[task], task_labels))
             predictions.loss_sum = float(output.losses[task]) * predictions.weight

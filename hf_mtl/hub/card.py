@@ -155,10 +155,12 @@ def _usage(run: RunResults, model_path: str, example: str) -> str:
 
 def _raw_input(suite: TaskSuite, example: str) -> str:
     """Code of an input that suits the first task."""
-    roles = next(iter(suite.values())).input_columns()
+    first = next(iter(suite.values()))
+    roles, lists = first.input_columns(), first.task_type.input_kind.list_roles
     if "image" in roles:
         return "PIL.Image.open('picture.png')"
-    return repr(dict.fromkeys(roles, example) if len(roles) > 1 else example)
+    values = {role: [example, example] if role in lists else example for role in roles}
+    return repr(values if len(roles) > 1 else example)
 
 
 def _data(run: RunResults) -> str:

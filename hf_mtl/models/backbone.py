@@ -18,33 +18,31 @@ from weakref import WeakKeyDictionary
 import torch
 import transformers
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 from transformers.integrations import deepspeed
 from transformers.utils.generic import ModelOutput
 
+from hf_mtl.tasks import ROW_OF_SEQUENCE
+
 __all__ = [
     "BackboneReplay",
-    "align_memory",
     "backbone_inputs",
     "copy_tensors",
     "counts_positions_from_zero",
     "drop_cache",
     "freeze",
+    "genuine_class",
     "genuine_head",
     "genuine_model",
     "hidden_size",
     "initializer_range",
     "is_meta",
-    "load_backbone",
     "pooler_parameters",
     "row_slice",
     "settle_pad_token",
     "sync_pad_token",
 ]
-
-# Bytes; where PyTorch's CPU allocator puts every tensor.
-_ALIGNMENT = 64
 
 
 class BackboneReplay(nn.Module):
@@ -73,49 +71,6 @@ class BackboneReplay(nn.Module):
         raise NotImplementedError("The shared backbone has the embeddings.")
 
 
-def load_backbone(name_or_path: str | PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
-    """Base model with its pretrained weights, without a head.
-
-    Args:
-        name_or_path: Name on the Hub, folder, or a loaded model; of a model with a head, its base
-            model is taken as it is, not copied.
-        kwargs: Arguments of ``AutoModel.from_pretrained``.
-
-    Raises:
-        TypeError: If a model is given and is none of transformers, or is given with arguments.
-    """
-    if isinstance(name_or_path, nn.Module):
-        if not isinstance(name_or_path, PreTrainedModel):
-            raise TypeError(
-                f"`name_or_path` must be a name, a folder or a `PreTrainedModel`, but got a "
-                f"{type(name_or_path).__name__}. Wrap it in a `PreTrainedModel`."
-            )
-        if kwargs:
-            raise TypeError(
-                f"{sorted(kwargs)} must not be given with a loaded model, only with a name or a "
-                f"folder. Load the model with them."
-            )
-        model = name_or_path.base_model
-        assert isinstance(model, PreTrainedModel)
-    else:
-        model = AutoModel.from_pretrained(name_or_path, **kwargs)
-    align_memory(model)
-    return model
-
-
-def align_memory(model: nn.Module) -> None:
-    """Moves weights to where PyTorch would have put them, one tensor at a time.
-
-    ``from_pretrained`` leaves weights inside the mapped file, at addresses that are multiples of 8
-    bytes only. Products of a matrix and a vector then differ in the last bit from those of the
-    model that was saved.
-    """
-    for tensor in (*model.parameters(), *model.buffers()):
-        data = tensor.data
-        if type(data) is Tensor and data.device.type == "cpu" and data.data_ptr() % _ALIGNMENT:
-            tensor.data = data.clone()
-
-
 def is_meta(module: nn.Module) -> bool:
     """Whether a module is without memory, as everything is while ``from_pretrained`` builds it."""
     return any(parameter.is_meta for parameter in module.parameters())
@@ -139,6 +94,16 @@ def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype)
                 f"has no {auto_model}. Use the head 'pooled', or another backbone."
             ) from error
     return model
+
+
+def genuine_class(auto_model: str, config: PreTrainedConfig) -> str | None:
+    """Name of the class that an ``AutoModelFor...`` has for a family; ``None`` if it has none."""
+    classes = getattr(transformers, auto_model)._model_mapping
+    if type(config) not in classes:
+        return None
+    found = classes[type(config)]
+    name: str = (found[0] if isinstance(found, tuple) else found).__name__
+    return name
 
 
 @contextmanager
@@ -226,6 +191,14 @@ def _new_skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) 
         model = genuine_model(auto_model, config, backbone.dtype)
         plain = type(backbone)(copy.deepcopy(config))
     used = {name for name, _ in model.base_model.named_parameters()}
+    # With both names of a tied tensor: one of the two models may not be tied.
+    there = {name for name, _ in plain.named_parameters(remove_duplicate=False)}
+    if lacking := sorted(used - there):
+        raise ValueError(
+            f"`head` must need no more than the backbone, but {type(model).__name__} has parts "
+            f"below its head that a {type(backbone).__name__} has not: {lacking[0]}, ... "
+            f"({len(lacking)} in all). Use the head 'pooled', or another backbone."
+        )
     unused = frozenset(name for name, _ in plain.named_parameters() if name not in used)
     replay = BackboneReplay()
     setattr(model, model.base_model_prefix, replay)
@@ -328,6 +301,7 @@ def backbone_inputs(
         counts_from_zero: What ``counts_positions_from_zero`` says of the backbone.
     """
     prepared = drop_cache(backbone, inputs)
+    prepared.pop(ROW_OF_SEQUENCE, None)
     mask = inputs.get("attention_mask")
     given = inputs.get("position_ids") is not None or inputs.get("past_key_values") is not None
     if counts_from_zero and not given and isinstance(mask, Tensor) and mask.ndim == 2:

@@ -11,7 +11,13 @@ from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
-__all__ = ["check_loading", "load_processing_class", "location", "naming_broken_files"]
+__all__ = [
+    "check_loading",
+    "is_made_up",
+    "load_processing_class",
+    "location",
+    "naming_broken_files",
+]
 
 logger = logging.get_logger(__name__)
 
@@ -145,7 +151,17 @@ def load_processing_class(
         return None
     loader = _LOADER_BY_MAIN_INPUT.get(main_input, AutoProcessor)
     try:
-        return loader.from_pretrained(name, **(where or {}))
+        found = loader.from_pretrained(name, **(where or {}))
     except (OSError, ValueError, KeyError) as error:
         logger.info(f"No processing class was found in {name!r}: {error}")
         return None
+    return None if is_made_up(found) else found
+
+
+def is_made_up(processing_class: Any) -> bool:
+    """Whether it is the tokenizer that transformers gives where none lies: one without words."""
+    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    if not hasattr(tokenizer, "get_vocab"):
+        return False
+    words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)
+    return words <= {"\u2581"}  # T5's word boundary

@@ -56,5 +56,7 @@ def single_task_config(config: PreTrainedConfig, task: str, spec: TaskSpec) -> P
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
     if spec.task_type.level == "sequence":
-        config.problem_type = kind.problem_type
+        # A config that has one class out of one cannot be read again; scores of choices have none.
+        is_of_one = kind.problem_type == "single_label_classification" and len(names) == 1
+        config.problem_type = None if is_of_one else kind.problem_type
     return config

@@ -2,22 +2,15 @@
 """The multi-task model: one backbone, one head per task."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Self, cast
+from typing import Any, Self
 
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from hf_mtl._checks import check_known
-from hf_mtl.models.backbone import (
-    align_memory,
-    backbone_inputs,
-    counts_positions_from_zero,
-    freeze,
-    load_backbone,
-    settle_pad_token,
-)
+from hf_mtl._typing import Entry
+from hf_mtl.models.assembling import merged_backbone, take_head
+from hf_mtl.models.backbone import settle_pad_token
 from hf_mtl.models.checkpoint import (
     check_loading,
     load_processing_class,
@@ -27,17 +20,17 @@ from hf_mtl.models.checkpoint import (
 from hf_mtl.models.checks import check_tasks
 from hf_mtl.models.config import MultiTaskConfig
 from hf_mtl.models.export import single_task_model
-from hf_mtl.models.heads import HEADS, HeadModule
-from hf_mtl.models.losses import task_losses
-from hf_mtl.models.outputs import MultiTaskOutput
+from hf_mtl.models.loading import align_memory, load_backbone
 from hf_mtl.models.prediction import is_several, predict
-from hf_mtl.models.routing import check_built, task_logits, tasks_to_run
+from hf_mtl.models.routing import check_built
+from hf_mtl.models.shared_backbone import SharedBackbone
+from hf_mtl.models.single_tasks import read_single_tasks
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
 __all__ = ["MultiTaskModel"]
 
 
-class MultiTaskModel(PreTrainedModel):
+class MultiTaskModel(SharedBackbone):
     """One pretrained backbone with a head for each task.
 
     Everything that works with a ``PreTrainedModel`` works with it: ``save_pretrained``,
@@ -51,47 +44,9 @@ class MultiTaskModel(PreTrainedModel):
         ValueError: If the config names no backbone or no tasks, or a head does not suit its task.
     """
 
-    config: MultiTaskConfig
-    base_model_prefix = "backbone"
-    supports_gradient_checkpointing: bool
-    # Losses are divided by denominators of ours; the Trainer must not count labels and divide too.
-    accepts_loss_kwargs = False
-    # What is really supported is the backbone's to say.
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    _supports_attention_backend = True
-
-    main_input_name: str
-    _frozen: frozenset[str] = frozenset()
     _processing_class: Any | None = None
     # Arguments of `from_pretrained` that say where the weights, and the tokenizer beside them, lie.
     _location: Mapping[str, Any] = MappingProxyType({})
-
-    def __init__(self, config: MultiTaskConfig, backbone: PreTrainedModel | None = None) -> None:
-        super().__init__(config)
-        if not isinstance(config.backbone_cfg, PreTrainedConfig):
-            raise ValueError(
-                f"`backbone_cfg` must be the configuration of a backbone, but got "
-                f"{config.backbone_cfg!r}. Use `MultiTaskModel.from_backbone`."
-            )
-        self._suite = config.suite
-        check_tasks(self._suite)
-        if backbone is None:
-            backbone = AutoModel.from_config(config.backbone_cfg)
-        self.backbone: PreTrainedModel = backbone
-        self._counts_from_zero = counts_positions_from_zero(backbone)
-        self.main_input_name = self.backbone.main_input_name
-        self.supports_gradient_checkpointing = self.backbone.supports_gradient_checkpointing
-        self.heads = nn.ModuleDict()
-        for task in self._suite:
-            self._build_head(task)
-        self.post_init()
-        # Patterns by which families excuse tensors in old checkpoints of theirs. Ours hold exactly
-        # our tensors, and a pattern such as "pooler" would excuse the loss of a trained one.
-        self._keys_to_ignore_on_load_missing = set()
-        self._keys_to_ignore_on_load_unexpected = set()
-        self._freeze_bypassed()
 
     @classmethod
     def from_backbone(
@@ -120,8 +75,8 @@ class MultiTaskModel(PreTrainedModel):
 
         Raises:
             OSError: If a weights file is damaged; the message names it.
-            ValueError: If ``name_or_path`` is a multi-task model already, or a head does not suit
-                its task or backbone.
+            ValueError: If ``name_or_path`` is a multi-task model already, or a base model with a
+                part too few or too many, or a head does not suit its task or backbone.
         """
         suite = tasks if isinstance(tasks, TaskSuite) else TaskSuite(tasks)
         check_tasks(suite)
@@ -142,6 +97,49 @@ class MultiTaskModel(PreTrainedModel):
         elif getattr(config.get_text_config(), "pad_token_id", 0) is None:
             settle_pad_token(config, model.processing_class)
         model.eval()
+        return model
+
+    @classmethod
+    def from_single_task(
+        cls,
+        models: Mapping[str, str | PreTrainedModel],
+        *,
+        backbone: Entry = "first",
+        tasks: Mapping[str, TaskSpec] | None = None,
+        processing_class: Any | None = None,
+    ) -> Self:
+        """One model out of several that have learned one task each; ``to_single_task`` backwards.
+
+        Heads keep their weights. The backbones, with whatever else the family puts into them, such
+        as the pooler of BERT, are made one. Models that share one backbone keep their logits to the
+        last bit; others are best trained on together for a while.
+
+        Args:
+            models: For each task a name on the Hub, a folder, or a loaded ``AutoModelFor...``.
+            backbone: Entry of the merging method: ``"first"``, ``"average"``, or for example
+                ``{"name": "ties", "base": "bert-base-uncased", "density": 0.2}``.
+            tasks: Tasks whose type or labels are others than the config of their model says, and
+                what it cannot say, such as columns.
+            processing_class: Tokenizer or image processor. ``None``: that of the first model.
+
+        Returns:
+            The model, in evaluation mode, with weights of its own.
+
+        Raises:
+            KeyError: If the merging method is unknown, or a task of ``tasks`` has no model.
+            OSError: If a weights file is damaged, or there is none in safetensors.
+            TypeError: If ``models`` is no mapping, or a field of the method is unknown or missing.
+            ValueError: If the models differ in architecture or vocabulary, or do not suit their
+                tasks.
+        """
+        singles = read_single_tasks(models, tasks or {})
+        model = cls.from_backbone(
+            merged_backbone(singles, backbone),
+            {task: single.spec for task, single in singles.items()},
+            processing_class=processing_class,
+        )
+        for task, single in singles.items():
+            take_head(task, model.heads[task], single)
         return model
 
     @classmethod
@@ -191,11 +189,6 @@ class MultiTaskModel(PreTrainedModel):
             self.processing_class.save_pretrained(save_directory)
 
     @property
-    def suite(self) -> TaskSuite:
-        """The tasks."""
-        return self._suite
-
-    @property
     def processing_class(self) -> Any | None:
         """Tokenizer or image processor: the one given, or the one beside the model's weights."""
         if self._processing_class is None:
@@ -208,45 +201,6 @@ class MultiTaskModel(PreTrainedModel):
     def processing_class(self, processing_class: Any) -> None:
         self._processing_class = processing_class
         settle_pad_token(self.config, processing_class)
-
-    def forward(
-        self,
-        tasks: Sequence[str] | None = None,
-        labels: Mapping[str, Tensor] | None = None,
-        rows: Mapping[str, Tensor] | None = None,
-        denominators: Mapping[str, float | Tensor] | None = None,
-        **inputs: Any,
-    ) -> MultiTaskOutput:
-        """Logits and losses of some tasks, from one pass through the backbone.
-
-        Args:
-            tasks: Tasks to run. ``None``: those of ``labels``, or all if there are no labels.
-            labels: Labels of each task, ``[b]`` or ``[b, L]``; missing ones are ``IGNORE_INDEX`` or
-                NaN.
-            rows: For each task the rows of the batch that are its, ``[b]`` indices. ``None``, or no
-                entry: all rows.
-            denominators: What the sum of losses of each task of ``labels`` is divided by. ``None``:
-                the weight of its labelled elements in this batch, which gives the mean.
-            inputs: Inputs of the backbone, ``[B, ...]``.
-
-        Returns:
-            Logits of every task run, and a loss for each with a labelled element; with
-            ``denominators`` for each of ``labels``.
-
-        Raises:
-            KeyError: If a task is unknown.
-            ValueError: If the labels of a task are not known yet, so that it has no head, or labels
-                are given for a task that is not run.
-        """
-        labels = labels or {}
-        tasks = tasks_to_run(tasks, labels, self.suite, self.heads)
-        prepared = backbone_inputs(self.backbone, inputs, counts_from_zero=self._counts_from_zero)
-        output = self.backbone(**prepared)
-        logits = task_logits(self.heads, tasks, output, inputs, rows or {})
-        if not labels:
-            return MultiTaskOutput(logits=logits)
-        losses = task_losses(self.suite, logits, labels, denominators)
-        return MultiTaskOutput(losses=losses, logits=logits)
 
     def predict(
         self,
@@ -262,8 +216,9 @@ class MultiTaskModel(PreTrainedModel):
 
         Args:
             inputs: One input, or several as a list or another sequence, such as a column of a data
-                set. An input is a text, a text and its pair as ``{"text": ..., "text_pair": ...}``,
-                a picture (PIL, array or tensor), or a text as words: a tuple of strings, or a list
+                set. An input is a text, a mapping with the roles of a task's input, such as
+                ``{"text": ..., "text_pair": ...}`` or ``{"text": ..., "choices": [...]}``, a
+                picture (PIL, array or tensor), or a text as words: a tuple of strings, or a list
                 of strings among several inputs.
             tasks: Tasks to answer. ``None``: for each input all that it suits. A task that was
                 trained on pairs answers pairs only, the others only single texts.
@@ -306,93 +261,6 @@ class MultiTaskModel(PreTrainedModel):
         """
         check_built([name], self.suite, self.heads)
         return single_task_model(self, name)
-
-    def add_task(self, name: str, spec: TaskSpec) -> None:
-        """Adds a task with a new head; nothing else changes.
-
-        Args:
-            name: Its name.
-            spec: The task. Without label names it gets its head from ``set_labels``.
-
-        Raises:
-            ValueError: If the name is taken or unsafe, or the head does not suit the task.
-        """
-        suite = self.suite.with_task(name, spec)
-        check_tasks(suite)
-        self._change_suite(suite)
-        self._build_head(name)
-        self._freeze_bypassed()
-
-    def remove_task(self, name: str) -> None:
-        """Removes a task and its head.
-
-        Args:
-            name: The task.
-
-        Raises:
-            KeyError: If the task is unknown.
-            ValueError: If it is the only one.
-        """
-        check_known("task", name, self.suite)
-        if len(self.suite) == 1:
-            raise ValueError(
-                f"`name` must leave at least one task, but {name!r} is the only one. Add another "
-                f"task first."
-            )
-        self._change_suite(self.suite.without_task(name))
-        if name in self.heads:
-            del self.heads[name]
-        self._freeze_bypassed()
-
-    def set_labels(self, labels: Mapping[str, Sequence[str]]) -> None:
-        """Gives tasks their label names, and those that had none yet their heads.
-
-        Args:
-            labels: Names of each task, in the order of their ids.
-
-        Raises:
-            KeyError: If a task is unknown, or a label that its loss is told of.
-            TypeError: If the names of a task are no list of strings.
-            ValueError: If a task has other names already, or its labels are numbers.
-        """
-        specs = dict(self.suite)
-        for task, names in labels.items():
-            if isinstance(names, str):
-                raise TypeError(
-                    f"`labels` of task {task!r} must be a list of names, but got {names!r}."
-                )
-            known = self.suite[task].labels
-            if known is not None and known != tuple(names):
-                raise ValueError(
-                    f"`labels` of task {task!r} must stay {list(known)}, for which its head was "
-                    f"built, but got {list(names)}. Remove the task and add it again."
-                )
-            specs[task] = specs[task].replace(labels=tuple(names))
-        suite = TaskSuite(specs)
-        check_tasks(suite)
-        self._change_suite(suite)
-        for task in labels:
-            if task not in self.heads:
-                self._build_head(task)
-        self._freeze_bypassed()
-
-    def _change_suite(self, suite: TaskSuite) -> None:
-        self._suite = suite
-        self.config.tasks = suite.to_list()
-
-    def _build_head(self, task: str) -> None:
-        spec = self.suite[task]
-        if not spec.needs_labels:
-            head = HEADS.build(spec.head_entry).build(spec, self.backbone)
-            self.heads[task] = head.train(self.training)
-
-    def _freeze_bypassed(self) -> None:
-        """Freezes the parameters of the backbone that no head can reach."""
-        bypassed: frozenset[str] = frozenset()
-        if len(self.heads) == len(self.suite):
-            modules = cast("Iterable[HeadModule]", self.heads.values())
-            bypassed = frozenset.intersection(*(head.bypassed for head in modules))
-        self._frozen = freeze(self.backbone, bypassed, self._frozen)
 
 
 AutoConfig.register(MultiTaskConfig.model_type, MultiTaskConfig)

@@ -16,7 +16,8 @@ class MultiTaskOutput(ModelOutput):
     Args:
         losses: Scalar loss of every task with at least one labelled element, ``None`` if no labels
             were given. A task without labelled elements has no entry: it is absent, not zero.
-        logits: ``[B, C]`` of a task on whole rows, ``[B, L, C]`` of a task on positions.
+        logits: ``[B, C]`` of a task on whole rows, ``[B, L, C]`` of a task on positions,
+            ``[B, N]`` of one whose rows are several sequences.
     """
 
     losses: dict[str, Tensor] | None = None

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
-from hf_mtl.tasks import InputKind, RowWords, split_words
+from hf_mtl.tasks import (
+    InputKind,
+    LabelColumn,
+    RowWords,
+    TracedLabelKind,
+    batch_of,
+    split_words,
+)
 
 if TYPE_CHECKING:
     from hf_mtl.models.modeling import MultiTaskModel
@@ -64,14 +71,21 @@ def predict(
             fitting = [
                 index
                 for index, row in enumerate(rows)
-                if kind.accepts(row) and _roles(row, kind) == roles
+                if kind.accepts(row) and kind.roles_of(row) == roles
             ]
             if tasks is not None and len(fitting) < len(rows):
                 _refuse(rows, set(range(len(rows))) - set(fitting), model, group)
             for start in range(0, len(fitting), batch_size):
                 indices = fitting[start : start + batch_size]
                 batch = [rows[index] for index in indices]
-                answers = _answers(model, group, kind, batch, processing_class)
+                answers = _answers(
+                    model,
+                    group,
+                    kind,
+                    batch,
+                    batch_size=batch_size,
+                    processing_class=processing_class,
+                )
                 for task, values in answers.items():
                     for index, value in zip(indices, values, strict=True):
                         found[index][task] = value
@@ -85,14 +99,10 @@ def _groups(model: "MultiTaskModel", tasks: Sequence[str]) -> list[list[str]]:
     groups: dict[tuple[str, frozenset[str], int | None], list[str]] = {}
     for task in tasks:
         spec = model.suite[task]
-        key = spec.task_type.inputs, frozenset(spec.input_columns()), spec.max_length
+        entry = repr(spec.task_type.input_entry)
+        key = entry, frozenset(spec.input_columns()), spec.max_length
         groups.setdefault(key, []).append(task)
     return list(groups.values())
-
-
-def _roles(row: Any, kind: InputKind) -> frozenset[Any]:
-    """Roles that a raw input gives: the keys of a mapping; else what the kind needs at least."""
-    return frozenset(row if isinstance(row, Mapping) else kind.roles)
 
 
 def _refuse(
@@ -123,6 +133,8 @@ def _answers(
     tasks: Sequence[str],
     kind: InputKind,
     rows: Sequence[Any],
+    *,
+    batch_size: int,
     processing_class: Any,
 ) -> dict[str, list[Any]]:
     """Answers of one batch to tasks that share its encoding."""
@@ -136,21 +148,52 @@ def _answers(
         max_length=model.suite[tasks[0]].max_length,
         with_words=with_words,
     )
-    word_ids = features.pop("word_ids", ())
-    inputs = kind.collate(
-        [{name: values[index] for name, values in features.items()} for index in range(len(rows))],
-        processing_class,
-    )
-    logits = model(tasks=list(tasks), **_placed(inputs, model)).logits
+    word_ids, windows = features.pop("word_ids", ()), features.pop("windows", None)
+    encoded = [
+        dict(zip(features, values, strict=True)) for values in zip(*features.values(), strict=True)
+    ]
+    inputs = batch_of([kind.sequences(row) for row in encoded], kind, processing_class)
+    # Rows that became windows may be more than a batch.
+    size = None if windows is None else batch_size
+    logits = _logits(model, tasks, _placed(inputs, model), size)
+    side = kind.padding_side(processing_class)
     words = None
     if with_words:
         texts = [split_words(text) for text in columns["text"]]
-        length = next(iter(inputs.values())).shape[1]
-        words = RowWords(texts, _padded(word_ids, length, kind.padding_side(processing_class)))
-    return {
-        task: label_kind.answers(logits[task], model.suite[task].labels or (), words)
-        for task, label_kind in label_kinds.items()
-    }
+        words = RowWords(texts, _padded(word_ids, _length(inputs), side))
+    answers = {}
+    for task, label_kind in label_kinds.items():
+        names = model.suite[task].labels or ()
+        if isinstance(label_kind, TracedLabelKind):
+            unknown = LabelColumn([None] * len(rows), task, names, windows=windows)
+            traces = label_kind.traces(label_kind.encode(unknown), _length(inputs), side)
+            answers[task] = label_kind.answers(logits[task], names, traces=traces)
+        else:
+            answers[task] = label_kind.answers(logits[task], names, words)
+    return answers
+
+
+def _logits(
+    model: "MultiTaskModel", tasks: Sequence[str], inputs: Mapping[str, Tensor], size: int | None
+) -> dict[str, Tensor]:
+    """Logits of each task, from passes of so many rows each; ``None``: from one pass."""
+    if size is None:
+        logits: dict[str, Tensor] = model(tasks=list(tasks), **inputs).logits
+        return logits
+    num_rows = len(next(iter(inputs.values())))
+    passes = [
+        model(
+            tasks=list(tasks),
+            **{name: value[start : start + size] for name, value in inputs.items()},
+        ).logits
+        for start in range(0, num_rows, size)
+    ]
+    return {task: torch.cat([found[task] for found in passes]) for task in tasks}
+
+
+def _length(inputs: Mapping[str, Tensor]) -> int:
+    """Padded length of a batch."""
+    return next(iter(inputs.values())).shape[1]
 
 
 def _placed(inputs: Mapping[str, Tensor], model: "MultiTaskModel") -> dict[str, Tensor]:

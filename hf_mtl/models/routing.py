@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
 from hf_mtl.models.backbone import row_slice
-from hf_mtl.tasks import TaskSuite
+from hf_mtl.models.folding import folded
+from hf_mtl.tasks import ROW_OF_SEQUENCE, TaskSuite
 
 __all__ = ["check_built", "task_logits", "tasks_to_run"]
 
@@ -53,22 +54,26 @@ def tasks_to_run(
 
 
 def task_logits(
+    suite: TaskSuite,
     heads: nn.ModuleDict,
     tasks: Sequence[str],
     output: Any,
     inputs: Mapping[str, Any],
     rows: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Logits of each task: ``[b, C]`` or ``[b, L, C]``.
+    """Logits of each task: ``[b, C]`` or ``[b, L, C]``, or ``[b, N]`` for rows of sequences.
 
     Args:
+        suite: The tasks of the model.
         heads: Head of each task.
         tasks: Tasks to run.
         output: What the backbone returned for the ``B`` rows of the batch.
         inputs: What it was given.
-        rows: ``[b]`` indices of the rows that are a task's; no entry: all rows.
+        rows: Indices of the rows that are a task's, each of one sequence; no entry: all rows.
     """
     num_rows = len(output[0])
+    owners = inputs.get(ROW_OF_SEQUENCE)
+    inputs = {name: value for name, value in inputs.items() if name != ROW_OF_SEQUENCE}
     # Tasks of one source share one tensor of rows, by which the output is sliced once.
     sliced: dict[int | None, tuple[Any, Any]] = {None: (output, inputs)}
     logits = {}
@@ -78,4 +83,7 @@ def task_logits(
         if own is not None and key not in sliced:
             sliced[key] = row_slice(output, own, num_rows), row_slice(inputs, own, num_rows)
         logits[task] = heads[task](*sliced[key])
+        if suite[task].task_type.label_kind.per_sequence:
+            own_owners = owners if own is None or owners is None else owners[own]
+            logits[task] = folded(logits[task], own_owners)
     return logits

@@ -4,7 +4,7 @@
 from abc import ABC
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from hf_mtl._registry import Registry
 from hf_mtl.tasks.inputs import INPUTS, InputKind
@@ -16,8 +16,9 @@ __all__ = ["TASK_TYPES", "TaskType"]
 class TaskType(ABC):
     """Declaration of one type of task: which parts of the other families it is made of.
 
-    A subclass holds values only. The parts are named, not imported, so that heads, metrics and
-    data preparation stay independent of each other.
+    A subclass holds values only; where tasks of one type differ, it is a frozen dataclass whose
+    fields are the ``options`` of a task. The parts are named, not imported, so that heads, metrics
+    and data preparation stay independent of each other.
 
     Attributes:
         inputs: What goes in: a name of ``INPUTS``. It preprocesses rows and collates them.
@@ -26,6 +27,8 @@ class TaskType(ABC):
         role_names: What users call a role of the input, where the type has a word of its own.
         level: ``"sequence"`` for one output a row, ``"token"`` for one a position.
         auto_model: The Auto class of transformers whose head is this task's native head.
+        has_choice_axis: Whether that class reads the sequences of a row along an axis of their
+            own, ``[B, N, L]``.
         head: Default entry of the head registry.
         loss: Default entry of the loss registry.
         metrics: Default metrics; the first one counts in ``eval_mean``.
@@ -36,6 +39,7 @@ class TaskType(ABC):
     role_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
     level: ClassVar[Literal["sequence", "token"]] = "sequence"
     auto_model: ClassVar[str]
+    has_choice_axis: ClassVar[bool] = False
     head: ClassVar[str] = "native"
     loss: ClassVar[str]
     metrics: ClassVar[tuple[str, ...]]
@@ -43,12 +47,25 @@ class TaskType(ABC):
     @property
     def input_kind(self) -> InputKind:
         """The kind of input, built."""
-        return INPUTS.build(self.inputs)
+        return INPUTS.build(self.input_entry)
+
+    @property
+    def input_entry(self) -> dict[str, Any]:
+        """The kind of input with its fields: tasks of one entry see a row in one form."""
+        return {"name": self.inputs, **self.input_fields()}
+
+    def input_fields(self) -> Mapping[str, Any]:
+        """Fields of the kind of input; none unless a type has options for it."""
+        return {}
+
+    def label_fields(self) -> Mapping[str, Any]:
+        """Fields of the kind of label; none unless a type has options for it."""
+        return {}
 
     @property
     def label_kind(self) -> LabelKind:
         """The kind of label, built."""
-        return LABELS.build(self.labels)
+        return LABELS.build({"name": self.labels, **self.label_fields()})
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -13,7 +13,10 @@ from hf_mtl._typing import Entry
 from hf_mtl.tasks.base import TASK_TYPES, TaskType
 from hf_mtl.tasks.schedule import TaskSchedule
 
-__all__ = ["TaskSpec"]
+__all__ = ["Columns", "TaskSpec"]
+
+Columns = str | tuple[str, ...]
+"""Column of a role, or those of the entries of its lists."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,11 @@ class TaskSpec:
 
     Args:
         type: Name of the task type, such as ``"text-classification"``.
+        options: Fields of the type, for types that have any, such as ``{"stride": 64}``.
         columns: Column of the data set for each role of the type, such as
             ``{"text": "body", "label": "group"}``; a role left out is in the column of its name.
+            A role whose rows hold a list may have a column for each entry: ``{"choices": ["a",
+            "b"]}``.
         labels: Label names, in the order of their ids. ``None``: found in the training data.
         metrics: Entries of the metric registry; the first one counts in ``eval_mean``. Empty: the
             defaults of the type.
@@ -61,7 +67,8 @@ class TaskSpec:
 
     type: str
     _: KW_ONLY
-    columns: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Columns] = field(default_factory=dict)
     labels: tuple[str, ...] | None = None
     metrics: tuple[Entry, ...] = ()
     weight: float = 1.0
@@ -78,6 +85,7 @@ class TaskSpec:
 
     def __post_init__(self) -> None:
         check_known("task type", self.type, TASK_TYPES.names())
+        object.__setattr__(self, "options", _checked_options(self.options))
         object.__setattr__(self, "columns", _checked_columns(self.columns, self.task_type))
         object.__setattr__(self, "labels", _checked_labels(self.labels, self.task_type))
         object.__setattr__(self, "metrics", _checked_metrics(self.metrics))
@@ -100,7 +108,7 @@ class TaskSpec:
     @cached_property
     def task_type(self) -> TaskType:
         """The type, as an object."""
-        return TASK_TYPES.build(self.type)
+        return TASK_TYPES.build({"name": self.type, **self.options})
 
     @property
     def metric_entries(self) -> tuple[Entry, ...]:
@@ -143,20 +151,26 @@ class TaskSpec:
             )
         return self.labels
 
-    def column(self, role: str) -> str:
-        """Column of the data set that holds a role; by default the column of that name."""
+    def column(self, role: str) -> Columns:
+        """Column, or columns, of the data set that hold a role; by default that of its name."""
         return self.columns.get(role, role)
 
-    def input_columns(self) -> dict[str, str]:
-        """Column of each role of the input kind; optional roles only where they are given."""
+    def input_columns(self) -> dict[str, Columns]:
+        """Column or columns of each role of the input kind; of optional ones only those given."""
         kind, name_of = self.task_type.input_kind, self.task_type.role_name
         given = [role for role in kind.optional_roles if name_of(role) in self.columns]
         return {role: self.column(name_of(role)) for role in (*kind.roles, *given)}
 
     @property
-    def label_column(self) -> str:
-        """Column that holds the label."""
-        return self.column(self.task_type.label_kind.role)
+    def label_column(self) -> str | None:
+        """Column that holds the label; ``None`` if all rows have the default of their kind."""
+        kind = self.task_type.label_kind
+        has_default = kind.default is not None and not kind.has_names
+        if has_default and kind.role not in self.columns:
+            return None
+        column = self.column(kind.role)
+        assert isinstance(column, str)
+        return column
 
     def replace(self, **changes: Any) -> "TaskSpec":
         """A copy with some fields changed."""
@@ -199,16 +213,28 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _checked_columns(columns: Any, task_type: TaskType) -> dict[str, str]:
+def _checked_options(options: Any) -> dict[str, Any]:
+    if not isinstance(options, Mapping) or "name" in options:
+        raise TypeError(
+            f"`options` must be a mapping of fields of the task type, but got {options!r}."
+        )
+    return dict(options)
+
+
+def _checked_columns(columns: Any, task_type: TaskType) -> dict[str, Columns]:
     if not isinstance(columns, Mapping):
         raise TypeError(f"`columns` must be a mapping of roles to columns, but got {columns!r}.")
     known = (*task_type.roles, *task_type.optional_roles)
+    lists = set(map(task_type.role_name, task_type.input_kind.list_roles))
+    checked: dict[str, Columns] = {}
     for role, column in columns.items():
         if role not in known:
             raise ValueError(unknown_name("role in `columns`", str(role), known))
-        if not isinstance(column, str):
+        several = role in lists and isinstance(column, list | tuple) and bool(column)
+        if not all(isinstance(each, str) for each in (column if several else [column])):
             raise TypeError(f"`columns` must name a column for {role!r}, but got {column!r}.")
-    return dict(columns)
+        checked[role] = tuple(column) if several else column
+    return checked
 
 
 def _checked_labels(labels: Any, task_type: TaskType) -> tuple[str, ...] | None:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much a forward keeps for its backward, counted without computing it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, SourceRows, row_lengths
+from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, SourceRows, row_sizes
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.backbone import drop_cache
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
@@ -19,12 +19,15 @@ _SAMPLED_BATCHES = 10
 
 
 def longest_rows(source: PreparedSource, count: int) -> tuple[int, ...]:
-    """Indices of a source's longest rows, the longest first; any rows where they have no length."""
+    """Indices of a source's longest rows, the longest first; any rows where they have no length.
+
+    A row of several sequences counts with what these fill when they are padded.
+    """
     count = min(count, source.num_rows)
-    lengths = row_lengths(source)
-    if lengths is None:
+    sizes = row_sizes(source)
+    if sizes is None:
         return tuple(range(count))
-    order = pc.sort_indices(lengths, sort_keys=[("", "descending")])
+    order = pc.sort_indices(sizes, sort_keys=[("", "descending")])
     return tuple(order[:count].to_pylist())
 
 
@@ -71,14 +74,19 @@ def _largest_rows(train: SourceCollection, name: str, count: int) -> SourceRows:
     if isinstance(source, PreparedSource):
         return train[Draw(name, longest_rows(source, count))]
     rows = train.first_rows(name, _SAMPLED_BATCHES * count)
-    # Pictures count by their first dimension: all have one shape.
-    sizes = [len(next(iter(features.values()))) for features in rows.features]
+    kind = train.suite[source.tasks[0]].task_type.input_kind
+    sizes = [_size(kind.sequences(features)) for features in rows.features]
     chosen = sorted(range(len(sizes)), key=lambda row: -sizes[row])[:count]
     return SourceRows(
         name,
         [rows.features[row] for row in chosen],
         {task: [labels[row] for row in chosen] for task, labels in rows.labels.items()},
     )
+
+
+def _size(sequences: Sequence[Mapping[str, Any]]) -> int:
+    """What a row fills when it is padded; pictures, of one shape, count by their first axis."""
+    return len(sequences) * max(len(next(iter(each.values()))) for each in sequences)
 
 
 def most_bytes(

@@ -16,6 +16,7 @@ from hf_mtl.evaluation import (
     metrics_of,
 )
 from hf_mtl.tasks import TaskSuite, check_weights
+from hf_mtl.training.adaptive_checks import check_adaptive_sampler
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.engines import ENGINES, Engine
 from hf_mtl.training.gradient_balance import gradient_method_of
@@ -67,12 +68,15 @@ def check_construction(
 def check_sampler(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
     """Raises ``ValueError`` if a sampler is told of other sources than the suite has.
 
+    Or if it is to follow the run, and cannot.
+
     Args:
         args: The arguments.
         suite: The tasks.
     """
     if args.sampler is not None:
         SAMPLERS.build(args.sampler).check_sources(list(suite.sources))
+        check_adaptive_sampler(args)
 
 
 def check_schedules(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:

@@ -39,7 +39,8 @@ class EvaluatingTrainer(ResumableTrainer):
     @property
     def suite(self) -> TaskSuite:
         """The tasks of the model."""
-        suite: TaskSuite = self.accelerator.unwrap_model(self.model).suite
+        # Not `accelerator.unwrap_model`, which takes milliseconds: wrappers pass it on.
+        suite: TaskSuite = self.model.suite
         return suite
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_mtl.data import SAMPLERS, SourceCollection, StepPlan
+from hf_mtl.data import SAMPLERS, SettledRates, SourceCollection, StepPlan
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.gradient_balance import gradient_method_of
 
@@ -14,7 +14,10 @@ __all__ = ["Mixture", "step_plan"]
 
 
 def step_plan(
-    collection: SourceCollection, args: MultiTaskTrainingArguments, batch_size: int
+    collection: SourceCollection,
+    args: MultiTaskTrainingArguments,
+    batch_size: int,
+    settled: SettledRates | None = None,
 ) -> StepPlan:
     """Plan of the steps of every epoch, for this rank.
 
@@ -22,6 +25,7 @@ def step_plan(
         collection: The rows.
         args: How sources are mixed, over how many ranks and micro-batches.
         batch_size: Rows of a batch on each device for sources that say nothing else.
+        settled: Where the run settles the rates of an adaptive sampler.
     """
     is_drawn = args.tasks_per_step != "all"
     sampler = SAMPLERS.build(args.sampler or "proportional") if is_drawn else None
@@ -45,6 +49,7 @@ def step_plan(
         keeps_micro_batches=method is not None and method.num_batches > 1,
         num_epochs=args.num_train_epochs,
         max_steps=args.max_steps,
+        settled=settled,
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Trainer of transformers with rates and schedules by task."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -74,11 +74,10 @@ class SchedulingTrainer(EvaluatingTrainer):
 
     def _moved_heads(self, tasks: Iterable[str]) -> list[str]:
         """Those of some tasks whose heads the step that is made is to move."""
-        return [t for t in tasks if self.suite[t].task_schedule.moves_head(self._progress)]
+        suite, progress = self.suite, self._progress
+        return [task for task in tasks if suite[task].task_schedule.moves_head(progress)]
 
-    def _keep_frozen(self, tasks: Iterable[str]) -> None:
+    def _keep_frozen(self, tasks: Collection[str]) -> None:
         """Takes the gradients of frozen heads back."""
-        moved = self._moved_heads(tasks)
-        for task in tasks:
-            if task not in moved:
-                self.accelerator.unwrap_model(self.model).heads[task].zero_grad(set_to_none=True)
+        for task in set(tasks) - set(self._moved_heads(tasks)):
+            self.model.heads[task].zero_grad(set_to_none=True)

@@ -14,6 +14,8 @@ from transformers import TrainerCallback
 from hf_mtl.data import SourceCollection, StepPlan, StreamPositions, train_dataloader
 from hf_mtl.evaluation import ResultRow
 from hf_mtl.models import MultiTaskModel, total_weight
+from hf_mtl.training.adaptive_checks import adaptive_sampler_of, check_sampler_evaluations
+from hf_mtl.training.adaptive_sampling import AdaptiveSampling
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.balancing import BalancingTrainer
 from hf_mtl.training.checkpoints import Stateful
@@ -63,6 +65,8 @@ class MultiTaskTrainer(BalancingTrainer):
     ``_wrap_model``             no gradient is awaited from absent heads        ``strategies``
     ``create_accelerator_...``  the strategy belongs to it                      ``strategies``
     ``_run_epoch``              the plan learns epoch and position on resume    ``data``
+    ``on_step_begin``, ...      samplers that follow the run                    ``adaptive_``
+    (of a callback)                                                             ``sampling``
     ==========================  ==============================================  =================
 
     Args:
@@ -111,6 +115,7 @@ class MultiTaskTrainer(BalancingTrainer):
         self._stream_positions = StreamPositions()
         self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
         self._log_state = LogState(self, self._loss_log, self.ranks)
+        self._sampling = AdaptiveSampling(lambda: self.suite, self.ranks)
 
         def complete(built: MultiTaskModel) -> MultiTaskModel:
             if processing_class is not None:
@@ -127,6 +132,7 @@ class MultiTaskTrainer(BalancingTrainer):
             callbacks=callbacks,
             optimizers=optimizers,
         )
+        self.add_callback(self._sampling)
         check_construction(args, self.suite, self._task_metrics)
         check_sampler(args, self.suite)
         check_schedules(args, self.suite)
@@ -135,6 +141,7 @@ class MultiTaskTrainer(BalancingTrainer):
         self.eval_dataset = self._prepared(eval_dataset, "eval")
         evaluated = None if self.eval_dataset is None else self.eval_dataset.suite
         check_early_stopping(args, self.suite, evaluated)
+        check_sampler_evaluations(args, self.suite, evaluated)
         set_best_metric_direction(args, evaluated or self.suite, self._task_metrics)
 
     def create_accelerator_and_postprocess(self) -> None:
@@ -171,7 +178,7 @@ class MultiTaskTrainer(BalancingTrainer):
         return collection
 
     def _step_plan(self, collection: SourceCollection) -> StepPlan:
-        return step_plan(collection, self.args, self._train_batch_size)
+        return step_plan(collection, self.args, self._train_batch_size, self._sampling.settled)
 
     def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The optimizer, as the strategy needs it."""
@@ -211,6 +218,8 @@ class MultiTaskTrainer(BalancingTrainer):
         parts = {**super()._stateful_parts(), "log": self._log_state}
         if self._train_collection().has_streams:
             parts["streams"] = self._stream_positions
+        if adaptive_sampler_of(self.args) is not None:
+            parts["sampler"] = self._sampling
         return parts
 
     # One step
@@ -254,6 +263,7 @@ class MultiTaskTrainer(BalancingTrainer):
         self.strategy.after_step(self.model, step.scale.weights)
         self._keep_frozen(step.scale.weights)
         self._loss_log.add_step(self._losses, self._keep_to_learn_from(step, self._losses))
+        self._sampling.add_step({task: self._losses[task] for task in step.scale.weights})
         return total
 
     def _run_together(self, model: nn.Module, step: Step) -> Tensor:
@@ -308,8 +318,10 @@ class MultiTaskTrainer(BalancingTrainer):
         """``rate/{source}``: share of each source in the examples, where a sampler chooses."""
         if self.args.tasks_per_step == "all":
             return {}
-        plan = self._step_plan(self._train_collection())
-        rates = plan.rates(min(1.0, self.state.global_step / max(1, self.state.max_steps)))
+        rates = self._sampling.rates(self.state.global_step - 1)
+        if not rates:
+            plan = self._step_plan(self._train_collection())
+            rates = plan.rates(min(1.0, self.state.global_step / max(1, self.state.max_steps)))
         return {f"rate/{source}": rate for source, rate in rates.items()}
 
     def _mixture(self) -> Mixture:

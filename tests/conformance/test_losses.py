@@ -16,9 +16,12 @@ from hf_mtl.tasks import LABELS
 NAN = float("nan")
 NAMES = ("a", "b", "c")
 LABELS_OF = {
+    "answer_span": torch.tensor([[1, 2, 0], [3, 0, -100], [0, 3, 0], [-100, -100, -100]]),
+    "choice": torch.tensor([0, 2, 1, -100]),
     "class": torch.tensor([0, 2, 1, -100]),
     "class_set": torch.tensor([[1.0, 0, 0], [0, 1, 1], [NAN, 0, 1], [NAN, NAN, NAN]]),
     "ordinal": torch.tensor([0, 2, 1, -100]),
+    "preference": torch.tensor([0, 1, 0, -100]),
     "score": torch.tensor([0.5, -1.0, 2.0, NAN]),
     "token_class": torch.tensor([[0, -100], [2, 1], [-100, 1], [-100, -100]]),
 }
@@ -27,6 +30,7 @@ LABELS_OF = {
 WEIGHTS = {"a": 3.0, "c": 0.5}
 ENTRIES = [
     *LOSSES.names(),
+    {"name": "bradley_terry", "margin": 1.0},
     {"name": "cross_entropy", "label_smoothing": 0.1},
     {"name": "cross_entropy", "class_weights": WEIGHTS},
     {"name": "focal", "gamma": 0.5, "class_weights": WEIGHTS},
@@ -37,7 +41,11 @@ ENTRIES = [
 def logits_for(kind: str) -> Tensor:
     """Logits of four rows, in float64."""
     rows = LABELS_OF[kind].shape if LABELS.build(kind).per_token else (4,)
-    return torch.randn(*rows, LABELS.build(kind).num_outputs(NAMES), dtype=torch.float64)
+    per_sequence = LABELS.build(kind).per_sequence
+    width = (
+        int(LABELS_OF[kind].max()) + 1 if per_sequence else LABELS.build(kind).num_outputs(NAMES)
+    )
+    return torch.randn(*rows, width, dtype=torch.float64)
 
 
 def assert_adds_up(loss: Loss, kind: str) -> None:

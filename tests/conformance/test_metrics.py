@@ -40,7 +40,12 @@ class Example:
 
 
 EXAMPLES = {
+    "answer_span": Example(
+        [["the film"], [], ["Ada Byron", "Byron"]], [["a book"], [], ["Ada Byron"]], [[]] * 3
+    ),
     "class": Example([0, 1, 2, 1, 0], [0, 1, 2, 1, 2], [1] * 5, ("a", "b", "c")),
+    "choice": Example([0, 3, 2, 1, 0], [0, 3, 2, 1, 2], [1] * 5),
+    "preference": Example([1.0, -1.0, -1.0], [1.0, 0.5, -1.0], [0.0] * 3),
     "score": Example([0.5, -1.0, 2.0, 3.25], [0.5, 4.0, 2.0, 3.25], [0.1 + 0.2] * 4),
     "ordinal": Example([0, 1, 2, 1, 0], [0, 1, 2, 1, 2], [1] * 5, ("low", "middle", "high")),
     "class_set": Example(

@@ -1,33 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws that every task type keeps: its parts exist and fit each other."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
 import torch
 import transformers
 
 from hf_mtl.evaluation import METRICS
+from hf_mtl.evaluation.collection import whole_rows, window_predictions
 from hf_mtl.models import HEADS, LOSSES
 from hf_mtl.tasks import (
     INPUTS,
     LABELS,
     TASK_TYPES,
     LabelColumn,
+    LabelKind,
+    RowWindow,
     RowWords,
     TaskSpec,
     TaskType,
+    TracedLabelKind,
     num_labelled,
 )
 
 VALUES = {
+    "answer_span": [{"text": [], "answer_start": []}, None, None],
+    "choice": [1, None, None],
     "class": [1, None, None],
     "class_set": [["1"], None, None],
     "ordinal": [1, None, None],
+    "preference": [1, None, None],
     "score": [1, None, None],
     "token_class": [[1], None, [None]],
 }
 """A label and two that are missing, of each kind."""
+
+INPUTS_OF_ROWS = {"choices": [["a", "b"]] * 3}
+WINDOWS_OF_ROWS = [
+    RowWindow(row=row, context="w", spans=[(0, 1)], begin=0, stop=1, first=0, null=0, length=1)
+    for row in range(3)
+]
 
 
 def broken_laws(task_type: TaskType) -> list[str]:
@@ -56,9 +70,23 @@ def broken_laws(task_type: TaskType) -> list[str]:
     ]
     if kind.per_token != (task_type.level == "token"):
         broken.append("level and labels disagree")
+    if task_type.has_choice_axis and not kind.per_sequence:
+        broken.append("an axis of choices without labels of choices")
     if kind.needs_words and "text" not in task_type.input_kind.roles:
         broken.append("labels of words without text")
+    if isinstance(kind, TracedLabelKind) != task_type.input_kind.makes_windows:
+        broken.append("only one of input and labels knows windows")
     return broken
+
+
+def encoded_labels(kind: LabelKind, names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Labels of up to three rows of one word each."""
+    words = RowWords([["w"]] * len(values), [[0]] * len(values))
+    windows = WINDOWS_OF_ROWS[: len(values)]
+    column = LabelColumn(
+        values, "t", tuple(names), words=words, windows=windows, inputs=INPUTS_OF_ROWS
+    )
+    return kind.encode(column)
 
 
 @pytest.fixture(params=TASK_TYPES.names())
@@ -75,6 +103,7 @@ def test_a_type_whose_parts_do_not_fit_is_caught():
         inputs: ClassVar[str] = "image"
         labels: ClassVar[str] = "token_class"
         auto_model: ClassVar[str] = "AutoModelForNothing"
+        has_choice_axis: ClassVar[bool] = True
         loss: ClassVar[str] = "mse"
         metrics: ClassVar[tuple[str, ...]] = ("pearson",)
 
@@ -83,6 +112,7 @@ def test_a_type_whose_parts_do_not_fit_is_caught():
         "loss does not learn from labels",
         "metric pearson does not measure token_class",
         "level and labels disagree",
+        "an axis of choices without labels of choices",
         "labels of words without text",
     ]
 
@@ -96,8 +126,7 @@ def test_missing_labels_are_not_counted(task_type):
     kind = task_type.label_kind
     names = ("0", "1") if kind.has_names else ()
     values = VALUES[task_type.labels]
-    words = RowWords([["w"]] * 3, [[0]] * 3)
-    encoded = kind.encode(LabelColumn(values, "t", names, words=words))
+    encoded = encoded_labels(kind, names, values)
     labels = kind.collate(encoded, 1, "right")
     assert num_labelled(labels) == num_labelled(labels[:1]) > 0
     assert num_labelled(kind.collate(kind.missing(encoded), 1, "right")) == 0
@@ -105,15 +134,17 @@ def test_missing_labels_are_not_counted(task_type):
 
 def test_the_constant_answer_is_the_only_one_that_occurs(task_type):
     kind = task_type.label_kind
+    if not kind.has_constant_answer:
+        pytest.skip("no answer can be right for many rows")
     names = ("0", "1", "2") if kind.has_names else ()
-    words = RowWords([["w"]] * 3, [[0]] * 3)
-    encoded = kind.encode(LabelColumn(VALUES[task_type.labels], "t", names, words=words))
+    encoded = encoded_labels(kind, names, VALUES[task_type.labels])
     labels = kind.collate(encoded, 1, "right")
     answer = kind.constant_logits(labels, kind.num_outputs(names))
-    assert answer.shape == (kind.num_outputs(names),)
+    assert answer.shape == (2 if kind.per_sequence else kind.num_outputs(names),)
     rows = labels.shape if kind.per_token else labels.shape[:1]
-    predictions, references = kind.pairs(answer.expand(*rows, -1), labels)
-    assert predictions == references
+    traces = kind.traces(encoded, 1, "right") if isinstance(kind, TracedLabelKind) else None
+    found = whole_rows(kind, window_predictions(kind, answer.expand(*rows, -1), labels, traces))
+    assert found.predictions == found.references
 
 
 def test_outputs_have_names(task_type):
@@ -127,4 +158,9 @@ def test_answers_are_one_a_row(task_type):
     names = ("a", "b", "c") if kind.has_names else ()
     shape = (2, 1) if kind.per_token else (2,)
     logits = torch.zeros(*shape, kind.num_outputs(names))
-    assert len(kind.answers(logits, names, RowWords([["w"]] * 2, [[0]] * 2))) == 2
+    if isinstance(kind, TracedLabelKind):
+        traces = kind.traces(encoded_labels(kind, names, [None, None]), 1, "right")
+        answers = kind.answers(logits, names, traces=traces)
+    else:
+        answers = kind.answers(logits, names, RowWords([["w"]] * 2, [[0]] * 2))
+    assert len(answers) == 2

@@ -17,12 +17,13 @@ import interrupted_runs
 import numpy as np
 import pytest
 from ranks import run_ranks, start_ranks
+from toy_samplers import sampler_settings
 
 from hf_mtl.data import SAMPLERS
 
 pytestmark = pytest.mark.distributed
 
-MIXTURES = {name: {"sampler": name} for name in SAMPLERS.names()} | {
+MIXTURES = {name: sampler_settings(name) for name in SAMPLERS.names()} | {
     "two_a_step": {"sampler": "uniform", "tasks_per_step": 2},
     "all": {"tasks_per_step": "all"},
     "all_merged": {"tasks_per_step": "all", "batches": "merged"},

@@ -8,11 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from cli_runs import plain, run
 
 import hf_mtl
 from hf_mtl._yaml import dump_yaml
-from hf_mtl.cli.app import app
 
 GOOD, BAD = "the film was very good", "the book is not great"
 
@@ -21,15 +20,6 @@ NO_MODEL = (
     "`MODEL` must be the folder of a model that `hf-mtl train` has saved, but there is no "
     "config.json in"
 )
-
-
-def run(*arguments: object, given: str | None = None) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], input=given)
-
-
-def plain(text: str) -> str:
-    """Text with every run of white space as one space: terminals wrap lines."""
-    return " ".join(text.split())
 
 
 @pytest.fixture
@@ -226,7 +216,10 @@ def test_the_card_of_a_run_is_written_for_publishing(trained, tmp_path):
     shown = run("card", trained, "--output", tmp_path / "card", "--name", "three-in-one")
     assert shown.exit_code == 0, shown.stderr
     assert "# three-in-one" in (tmp_path / "card" / "README.md").read_text("utf-8")
-    assert (tmp_path / "card" / "results.json").exists()
+    results = tmp_path / "card" / "results.json"
+    assert results.exists()
+    again = run("card", trained, "--output", tmp_path / "card", "--json")
+    assert json.loads(again.stdout)["results"] == str(results)
 
 
 def test_a_folder_with_a_run_is_not_trained_into_by_chance(trained, recipe):
@@ -353,11 +346,29 @@ def test_the_version_is_shown():
     assert run("--version").stdout.strip() == hf_mtl.__version__
 
 
-@pytest.mark.parametrize("command", ["train", "launch", "evaluate", "predict", "card", "prepare"])
-def test_every_command_explains_itself(command):
+COMMANDS = [
+    "baselines",
+    "card",
+    "diagnose",
+    "evaluate",
+    "export",
+    "inspect",
+    "launch",
+    "predict",
+    "prepare",
+]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "tasks", "train"])
+def test_every_command_explains_itself_and_writes_json(command):
     shown = run(command, "--help")
     assert shown.exit_code == 0
     assert "--debug" in shown.stdout
+    assert "--json" in shown.stdout or command == "launch"  # that hands on what it launches
+
+
+def test_the_shell_can_complete_commands():
+    assert "--install-completion" in run("--help").stdout
 
 
 def test_a_diagnosis_compares_gradients_and_keeps_no_model(recipe, tmp_path):
@@ -368,6 +379,8 @@ def test_a_diagnosis_compares_gradients_and_keeps_no_model(recipe, tmp_path):
     assert f"The report is {folder}" in result.output.replace("\n", "")
     text = (folder / "report.md").read_text("utf-8")
     assert "gradient method mean; 3 steps compared gradients" in text
+    again = run("diagnose", recipe, "--steps", 3, "--output", folder, "--overwrite", "--json")
+    assert json.loads(again.stdout)["advice"]
     assert {path.name for path in folder.iterdir()} == {
         "report.md",
         "cosines.png",

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exported tasks in the standard pipelines of transformers, which know nothing of hf_mtl."""
+"""Exported tasks in the standard pipelines of transformers, and all tasks in one of our own."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from transformers import BertModel, ViTConfig, ViTModel, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
 
+from hf_mtl import MultiTaskPipeline
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.tasks import TaskSpec
 
@@ -76,3 +79,66 @@ def test_image_classification_gives_the_answer_of_predict(tmp_path):
     picture = image_module.fromarray(np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3))
     classify = pipeline("image-classification", model=export(model, "digit", tmp_path), top_k=1)
     assert classify(picture) == [pytest.approx(model.predict(picture)["digit"])]
+
+
+@pytest.fixture
+def saved(model, tmp_path):
+    model.save_pretrained(tmp_path / "model")
+    return str(tmp_path / "model")
+
+
+def close(answers):
+    """Answers to rounding: batches are padded otherwise."""
+    return [
+        {
+            "topic": pytest.approx(each["topic"]),
+            "valence": pytest.approx(each["valence"]),
+            "parts": [pytest.approx(word) for word in each["parts"]],
+        }
+        for each in answers
+    ]
+
+
+def test_all_tasks_are_answered_in_one_pipeline(model, saved):
+    answer = pipeline("multi-task", model=saved)
+    assert isinstance(answer, MultiTaskPipeline)
+    texts = [TEXT, "a dull book", ("Bell", "Labs")]
+    assert answer(TEXT) == model.predict(TEXT)
+    assert answer(texts) == model.predict(texts)
+    assert answer(texts, tasks="topic") == model.predict(texts, tasks="topic")
+    assert list(answer(TEXT, tasks=["valence"])) == ["valence"]
+
+
+def test_iterators_and_data_sets_are_read_in_batches(model, saved):
+    texts = [TEXT, "a dull book", "very great film", "bad", "good"]
+    answer = pipeline("multi-task", model=saved, batch_size=2)
+    read = answer(iter(texts))
+    assert close([next(read), *read]) == model.predict(texts)
+    rows = Dataset.from_dict({"text": texts})
+    assert close(answer(rows)) == model.predict(texts)
+    assert close(answer(KeyDataset(rows, "text"))) == model.predict(texts)
+    assert list(answer(iter([]))) == []
+
+
+def test_pairs_are_inputs_of_tasks_on_pairs(model, saved):
+    with pytest.raises(TypeError, match="`inputs` must suit the tasks"):
+        pipeline("multi-task", model=saved)({"text": TEXT, "text_pair": TEXT})
+    spec = TaskSpec("regression", columns={"text_pair": "other"})
+    model.add_task("similarity", spec)
+    pair = {"text": TEXT, "text_pair": "a dull book"}
+    answer = MultiTaskPipeline(model, tasks=["similarity"])
+    assert answer(pair) == model.predict(pair, tasks=["similarity"])
+
+
+def test_a_pipeline_takes_another_tokenizer(model, saved, tiny_tokenizer):
+    answer = pipeline("multi-task", model=saved, tokenizer=tiny_tokenizer)
+    assert answer(TEXT) == model.predict(TEXT)
+
+
+def test_what_a_pipeline_cannot_take_is_refused(model, saved):
+    with pytest.raises(TypeError, match=r"takes `tasks` and `batch_size`, but got \['top_k'\]"):
+        pipeline("multi-task", model=saved)(TEXT, top_k=2)
+    with pytest.raises(TypeError, match="`model` must be a multi-task model, but got BertForSeq"):
+        MultiTaskPipeline(model.to_single_task("topic"))
+    with pytest.raises(KeyError, match="Did you mean 'topic'"):
+        pipeline("multi-task", model=saved)(TEXT, tasks="topc")

@@ -18,13 +18,21 @@ from transformers import (
     PreTrainedConfig,
     Qwen3Config,
     RobertaConfig,
+    T5Config,
     ViTConfig,
+    XLMRobertaConfig,
 )
 
-__all__ = ["CONFIG_BY_FAMILY", "PAD", "VOCABULARY"]
+__all__ = ["CONFIG_BY_FAMILY", "PAD", "VOCABULARY", "padding_token"]
 
 PAD = 0
 VOCABULARY = 50
+
+
+def padding_token(family: str) -> int:
+    """Id of padding; that of MPNet is 1 in its code, whatever its config says."""
+    return 1 if family == "mpnet" else PAD
+
 
 SIZES: dict[str, Any] = {
     "hidden_size": 16,
@@ -54,7 +62,16 @@ CONFIG_BY_FAMILY: dict[str, Callable[[], PreTrainedConfig]] = {
     "albert": lambda: AlbertConfig(
         **TEXT, **NO_DROPOUT, **SPECIAL, embedding_size=8, classifier_dropout_prob=0.0
     ),
-    "mpnet": lambda: MPNetConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
+    "mpnet": lambda: MPNetConfig(
+        **{**TEXT, "pad_token_id": padding_token("mpnet")}, **NO_DROPOUT, bos_token_id=0,
+        eos_token_id=2,
+    ),
+    "xlm-roberta": lambda: XLMRobertaConfig(**TEXT, **NO_DROPOUT, **SPECIAL),
+    # Its encoder; that is what `hf_mtl` takes of it.
+    "t5": lambda: T5Config(
+        d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, vocab_size=VOCABULARY,
+        dropout_rate=0.0, pad_token_id=PAD, eos_token_id=2,
+    ),
     "gpt2": lambda: GPT2Config(
         n_embd=16, n_layer=2, n_head=2, vocab_size=VOCABULARY, embd_pdrop=0.0, attn_pdrop=0.0,
         resid_pdrop=0.0, classifier_dropout=0.0, **SPECIAL,

@@ -11,8 +11,10 @@ from transformers import (
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
+    ElectraConfig,
     GPT2Config,
     LlamaConfig,
+    MistralConfig,
     ModernBertConfig,
     MPNetConfig,
     PreTrainedConfig,
@@ -22,6 +24,7 @@ from transformers import (
     T5Config,
     T5EncoderModel,
     ViTConfig,
+    XLMRobertaConfig,
 )
 
 __all__ = ["CONFIGS", "backbone_of", "batch_for", "is_vision"]
@@ -57,6 +60,7 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
     ),
     "modernbert": lambda: ModernBertConfig(**TEXT, **SIZES, bos_token_id=2, eos_token_id=3),
     "albert": lambda: AlbertConfig(**TEXT, **SIZES, **NO_DROPOUT, embedding_size=8),
+    "electra": lambda: ElectraConfig(**TEXT, **SIZES, **NO_DROPOUT, embedding_size=8),
     "mpnet": lambda: MPNetConfig(**TEXT, **SIZES, **NO_DROPOUT),
     "gpt2": lambda: GPT2Config(
         **TEXT,
@@ -70,7 +74,9 @@ CONFIGS: dict[str, Callable[[], PreTrainedConfig]] = {
         eos_token_id=3,
     ),
     "llama": lambda: LlamaConfig(**TEXT, **SIZES, **DECODER),
+    "mistral": lambda: MistralConfig(**TEXT, **SIZES, **DECODER),
     "qwen3": lambda: Qwen3Config(**TEXT, **SIZES, **DECODER),
+    "xlm-roberta": lambda: XLMRobertaConfig(**TEXT, **SIZES, **NO_DROPOUT),
     "t5": lambda: T5Config(
         **TEXT, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2, dropout_rate=0.0
     ),

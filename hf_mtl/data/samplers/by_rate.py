@@ -22,6 +22,7 @@ __all__ = [
     "capped_rows",
     "epoch_rows",
     "power_rates",
+    "random_draws",
     "shares",
 ]
 
@@ -41,6 +42,20 @@ def power_rates(rows: Sequence[int], exponent: float) -> list[float]:
     """Rates proportional to a power of the rows."""
     # Relative to the largest, because a large exponent overflows on plain row counts.
     return shares([(count / max(rows)) ** exponent for count in rows])
+
+
+def random_draws(
+    rates: Sequence[float],
+    sizes: Sequence[SourceSize],
+    num_draws: int,
+    generator: torch.Generator,
+) -> list[int]:
+    """Independent draws of positions of sources, such that examples come at the rates."""
+    odds = [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
+    drawn: list[int] = torch.multinomial(
+        torch.tensor(odds, dtype=torch.float64), num_draws, replacement=True, generator=generator
+    ).tolist()
+    return drawn
 
 
 def epoch_rows(sampler: TaskSampler, sizes: Sequence[SourceSize]) -> int:
@@ -68,13 +83,7 @@ class RandomSampler(TaskSampler):
     ) -> Iterator[int]:
         for part, num_draws in self._draws_by_part(self.num_draws(sizes), span):
             rates = self.rates(sizes, middle_of(part))
-            odds = [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
-            yield from torch.multinomial(
-                torch.tensor(odds, dtype=torch.float64),
-                num_draws,
-                replacement=True,
-                generator=generator,
-            ).tolist()
+            yield from random_draws(rates, sizes, num_draws, generator)
 
     def _draws_by_part(self, num_draws: int, span: Span) -> list[tuple[int, int]]:
         """Parts of the training that an epoch has draws in, and how many."""

@@ -9,7 +9,7 @@ from hf_mtl._checks import check_same_names
 from hf_mtl._typing import Entry
 from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
 from hf_mtl.data.samplers.by_rate import RandomSampler, epoch_rows
-from hf_mtl.data.samplers.subsets import Subset
+from hf_mtl.data.samplers.subsets import Subset, part_sampler
 
 __all__ = ["NestedSampler"]
 
@@ -61,7 +61,7 @@ class NestedSampler(RandomSampler):
             raise ValueError(
                 f"`groups` must hold each source once, but {twice} are in several groups."
             )
-        SAMPLERS.build(self.sampler)
+        part_sampler("sampler", self.sampler)
 
     @property
     def changes(self) -> bool:

@@ -6,9 +6,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_mtl._checks import check_known
+from hf_mtl._typing import Entry
+from hf_mtl.data.samplers.adaptive import AdaptiveSampler
 from hf_mtl.data.samplers.base import SAMPLERS, SourceSize, TaskSampler
 
-__all__ = ["Subset"]
+__all__ = ["Subset", "part_sampler"]
+
+
+def part_sampler(name: str, entry: Entry) -> TaskSampler:
+    """A sampler that is part of another one.
+
+    Args:
+        name: The argument that the user passed.
+        entry: Entry of the sampler.
+
+    Raises:
+        KeyError: If it is unknown.
+        ValueError: If it follows what a run shows, which nobody would tell it.
+    """
+    sampler = SAMPLERS.build(entry)
+    if isinstance(sampler, AdaptiveSampler):
+        raise ValueError(
+            f"`{name}` must be a sampler that does not follow the run, because only that of the "
+            f"whole mixture is told of it, but got {entry!r}. Choose another one, such as "
+            f"'temperature'."
+        )
+    return sampler
 
 
 @dataclass(frozen=True)
@@ -36,7 +59,7 @@ class Subset:
         Raises:
             TypeError: If it is neither form.
             KeyError: If a field or the sampler is unknown.
-            ValueError: If there is no source, or one twice.
+            ValueError: If there is no source, or one twice, or the sampler follows the run.
         """
         fields: Mapping[str, Any] = given if isinstance(given, Mapping) else {"sources": given}
         for field in fields:
@@ -51,7 +74,8 @@ class Subset:
             raise ValueError(
                 f"`{name}` must hold at least one source and none twice, but got {list(sources)}."
             )
-        return cls(tuple(sources), SAMPLERS.build(fields.get("sampler", "proportional")))
+        sampler = part_sampler(f"{name}.sampler", fields.get("sampler", "proportional"))
+        return cls(tuple(sources), sampler)
 
     def rates(self, sizes: Sequence[SourceSize], progress: float) -> list[float]:
         """Rates among all sources, 0 for those outside.

@@ -199,11 +199,13 @@ class StreamSource:
             encoding=encoding,
             processing_class=self._processing_class,
         )
-        self._check_length(next(iter(encoded.values())))
+        self._check_length(encoded)
         return encoded
 
-    def _check_length(self, values: list[Any]) -> None:
-        longest = max(map(len, values))
+    def _check_length(self, columns: Mapping[str, list[Any]]) -> None:
+        first, values = next(iter(columns.items()))
+        sequences = self._encoding.kind.sequences
+        longest = max(len(each[first]) for value in values for each in sequences({first: value}))
         if self.max_positions is not None and longest > self.max_positions:
             tasks = ", ".join(map(repr, self.tasks))
             raise ValueError(

@@ -31,7 +31,7 @@ class Accuracy(Metric):
         0.75
     """
 
-    label_kinds: ClassVar[frozenset[str]] = SET_KINDS
+    label_kinds: ClassVar[frozenset[str]] = SET_KINDS | {"choice"}
     greater_is_better: ClassVar[bool] = True
 
     def compute(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -25,23 +26,41 @@ class NativeModule(HeadModule):
         model: Instance of the genuine class with a ``BackboneReplay`` as its base model.
         backbone: The shared backbone. Only its config is kept.
         bypassed: Names of its parameters that the genuine class does not have.
+        has_choice_axis: Whether the genuine class reads ``[B, N, L]``. Here each sequence is the
+            only choice of its row, so that its logit is its score.
     """
 
     def __init__(
-        self, model: PreTrainedModel, backbone: PreTrainedModel, bypassed: frozenset[str]
+        self,
+        model: PreTrainedModel,
+        backbone: PreTrainedModel,
+        bypassed: frozenset[str],
+        *,
+        has_choice_axis: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.backbone_config = backbone.config
         self.bypassed = bypassed
+        self.has_choice_axis = has_choice_axis
 
     def forward(self, output: Any, inputs: Mapping[str, Any]) -> Tensor:
         # Padding may be settled after the head was built: the Trainer aligns it with the tokenizer.
         sync_pad_token(self.backbone_config, self.model.config)
         replay = self.model.base_model
         assert isinstance(replay, BackboneReplay)
+        if self.has_choice_axis:
+            inputs = {
+                name: value.unsqueeze(1) if isinstance(value, Tensor) else value
+                for name, value in inputs.items()
+            }
         with replay.of(output):
-            logits: Tensor = self.model(**inputs).logits
+            found = self.model(**inputs)
+        # Heads on spans give the logits of first and last positions apart.
+        is_span = "start_logits" in found
+        logits: Tensor = (
+            torch.stack((found.start_logits, found.end_logits), dim=-1) if is_span else found.logits
+        )
         return logits
 
 
@@ -61,4 +80,5 @@ class Native(Head):
     def build(self, spec: TaskSpec, backbone: PreTrainedModel) -> HeadModule:
         num_outputs = spec.num_outputs
         model, bypassed = genuine_head(spec.task_type.auto_model, backbone, num_outputs)
-        return NativeModule(model, backbone, bypassed)
+        has_choice_axis = spec.task_type.has_choice_axis
+        return NativeModule(model, backbone, bypassed, has_choice_axis=has_choice_axis)

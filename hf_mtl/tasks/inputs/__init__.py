@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes into a model: kinds of input, one file each."""
 
-from hf_mtl.tasks.inputs.base import INPUTS, InputKind
+from hf_mtl.tasks.inputs.base import INPUTS, ROW_OF_SEQUENCE, InputKind, batch_of
+from hf_mtl.tasks.inputs.choices import ChoicesInput
+from hf_mtl.tasks.inputs.comparison import ComparisonInput
 from hf_mtl.tasks.inputs.image import ImageInput
+from hf_mtl.tasks.inputs.question_context import QuestionContextInput
 from hf_mtl.tasks.inputs.text import TextInput, split_words
 
-__all__ = ["INPUTS", "ImageInput", "InputKind", "TextInput", "split_words"]
+__all__ = [
+    "INPUTS",
+    "ROW_OF_SEQUENCE",
+    "ChoicesInput",
+    "ComparisonInput",
+    "ImageInput",
+    "InputKind",
+    "QuestionContextInput",
+    "TextInput",
+    "batch_of",
+    "split_words",
+]

@@ -10,7 +10,7 @@ from torch import Tensor
 from hf_mtl._registry import Registry
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 
-__all__ = ["LABELS", "LabelKind", "ProblemType"]
+__all__ = ["LABELS", "LabelKind", "ProblemType", "TracedLabelKind"]
 
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
@@ -21,16 +21,27 @@ class LabelKind(ABC):
 
     Attributes:
         role: Column that holds the label.
+        default: Of kinds without names, the label of every row of a task that is not told of a
+            column for it; ``None``: it is in the column called like the role.
         has_names: Whether labels are names out of a set that the task has to know.
         needs_words: Whether labels belong to the words of the input.
         per_token: Whether a row has a label for each position.
+        stored_field: Where ``encode`` gives mappings, the field that says whether one is missing.
+        per_sequence: Whether logits are one for each of the sequences that a row consists of,
+            ``[B, N]``, and minus infinity where a row has fewer than others.
+        has_constant_answer: Whether one answer can be right for many rows. If not,
+            ``constant_logits`` prefer none.
         problem_type: What configs of transformers call such a problem, for tasks on rows.
     """
 
     role: ClassVar[str] = "label"
+    default: ClassVar[Any] = None
     has_names: ClassVar[bool]
     needs_words: ClassVar[bool] = False
     per_token: ClassVar[bool] = False
+    stored_field: ClassVar[str | None] = None
+    per_sequence: ClassVar[bool] = False
+    has_constant_answer: ClassVar[bool] = True
     problem_type: ClassVar[ProblemType] = "single_label_classification"
 
     @abstractmethod
@@ -104,6 +115,58 @@ class LabelKind(ABC):
             names: Label names of the task, in the order of their ids; none for numbers.
             words: Words of the rows, with positions of the padded length ``L``, for kinds that
                 need words.
+        """
+
+
+class TracedLabelKind(LabelKind, ABC):
+    """Kind of label of rows that were cut into windows, and are answered and judged as wholes.
+
+    Logits and labels are of windows. What else it takes, such as the text behind the positions,
+    travels beside them as traces.
+    """
+
+    @abstractmethod
+    def traces(self, values: Sequence[Any], length: int | None, padding_side: str) -> list[Any]:
+        """What the windows came from, one entry a window; arguments as of ``collate``."""
+
+    @abstractmethod
+    def pairs(
+        self, logits: Tensor, labels: Tensor, traces: Sequence[Any] | None = None
+    ) -> tuple[list[Any], list[Any]]:
+        """Predictions and references of the labelled windows, for ``joined``.
+
+        Args:
+            logits: Of the windows, as for every kind.
+            labels: Of the windows, as for every kind.
+            traces: What the windows came from.
+        """
+
+    @abstractmethod
+    def joined(
+        self, predictions: Sequence[Any], references: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
+        """Predictions and references of whole rows, for metrics.
+
+        Args:
+            predictions: What ``pairs`` gave, for all windows, in any order.
+            references: Likewise.
+        """
+
+    @abstractmethod
+    def answers(
+        self,
+        logits: Tensor,
+        names: Sequence[str],
+        words: RowWords | None = None,
+        traces: Sequence[Any] | None = None,
+    ) -> list[Any]:
+        """Readable answers, one a row; rows in the order of their windows.
+
+        Args:
+            logits: Of the windows, as for every kind.
+            names: Label names of the task.
+            words: Words of the rows, for kinds that need words.
+            traces: What the windows came from.
         """
 
 

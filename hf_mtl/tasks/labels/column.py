@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labels of some rows as a data set has them, with what is needed to read them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from hf_mtl.tasks.window import RowWindow
 
 __all__ = ["LabelColumn", "RowWords"]
 
@@ -33,6 +35,8 @@ class LabelColumn:
         value_names: Names of the column's own ids, where the column knows them; they may be in
             another order than the task's.
         words: Words of the rows, for kinds that need words.
+        windows: The windows that the rows were cut into, where their input makes such.
+        inputs: The rows' raw inputs, one sequence for each role, where they are encoded together.
         first_row: Index of the first of these rows in the data set, for messages.
     """
 
@@ -41,4 +45,6 @@ class LabelColumn:
     names: tuple[str, ...] = ()
     value_names: Sequence[str] | None = None
     words: RowWords | None = None
+    windows: Sequence[RowWindow] | None = None
+    inputs: Mapping[str, Sequence[Any]] | None = None
     first_row: int = 0

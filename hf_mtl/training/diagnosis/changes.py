@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hf_mtl.training.adaptive_checks import without_adapting
 from hf_mtl.training.checks import check_gradient_method, check_long_enough
 from hf_mtl.training.loss_weights import weighting_of
 from hf_mtl.training.mixture import step_plan
@@ -76,6 +77,10 @@ def recipe_to_watch(
     weighting = given.arguments.get("weighting")
     if weighting is not None and weighting_of(weighting).needs_evaluation:
         changes |= _WITHOUT_WEIGHTING
+    sampler = given.arguments.get("sampler")
+    if sampler is not None and "sampler" not in changes:
+        # A short run ends before a sampler can follow it.
+        changes |= {"sampler": without_adapting(sampler)}
     in_folder = {"output_dir": run_folder}
     if not has_method:
         changes |= _without_unfit_engine(path, overrides, changes | in_folder, written)

@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from hf_mtl._checks import nearest
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
+from hf_mtl.models.checkpoint import is_made_up
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.recipe.data_files import missing_backbone
 
@@ -108,6 +109,11 @@ def load_processing_class(model: Mapping[str, Any]) -> Any:
     """
     place = {name: value for name, value in model.items() if name in _PLACE}
     processing_class = AutoProcessor.from_pretrained(model["backbone"], **place)
+    if is_made_up(processing_class):
+        raise OSError(
+            f"`backbone` must come with its tokenizer, but there is none with "
+            f"{model['backbone']!r}. Save it there with `tokenizer.save_pretrained`."
+        )
     tokenizer = getattr(processing_class, "tokenizer", processing_class)
     if getattr(tokenizer, "pad_token", "") is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -3,9 +3,7 @@
 
 import pytest
 import torch
-from torch import nn
 from transformers import (
-    BertForSequenceClassification,
     BertModel,
     GPT2Config,
     GPT2Model,
@@ -22,14 +20,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from hf_mtl.models.backbone import (
     BackboneReplay,
-    align_memory,
     backbone_inputs,
     counts_positions_from_zero,
     drop_cache,
     freeze,
     genuine_head,
     hidden_size,
-    load_backbone,
     row_slice,
     settle_pad_token,
 )
@@ -62,30 +58,6 @@ def test_a_native_head_names_what_its_family_leaves_unused(tiny_bert_config):
 def test_a_family_without_that_class_is_refused_by_name(tiny_bert_config):
     with pytest.raises(ValueError, match="'bert' has no AutoModelForImageClassification"):
         genuine_head("AutoModelForImageClassification", BertModel(tiny_bert_config), 3)
-
-
-def test_the_base_model_of_a_model_with_a_head_is_taken_and_not_copied(tiny_bert_config):
-    single = BertForSequenceClassification(tiny_bert_config)
-    assert load_backbone(single) is single.bert
-
-
-def test_a_loaded_model_takes_no_arguments(tiny_bert_config):
-    with pytest.raises(TypeError, match=r"\['dtype'\] must not be given with a loaded model"):
-        load_backbone(BertModel(tiny_bert_config), dtype="float16")
-
-
-def test_a_module_that_is_no_model_of_transformers_is_refused():
-    with pytest.raises(TypeError, match="or a `PreTrainedModel`, but got a Linear"):
-        load_backbone(nn.Linear(1, 1))
-
-
-def test_tensors_are_moved_to_where_pytorch_would_have_put_them():
-    layer = nn.Linear(4, 1)
-    layer.weight.data = torch.arange(5.0)[1:].view(1, 4)
-    assert layer.weight.data_ptr() % 64
-    align_memory(layer)
-    assert layer.weight.data_ptr() % 64 == 0
-    assert layer.weight.tolist() == [[1, 2, 3, 4]]
 
 
 def test_rows_are_taken_out_of_everything_that_has_rows():

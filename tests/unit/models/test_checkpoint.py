@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, BertModel, ViTConfig, ViTModel
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    T5Config,
+    ViTConfig,
+    ViTModel,
+)
 
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.checkpoint import check_loading, load_processing_class, location
@@ -243,3 +252,11 @@ def test_a_model_that_came_from_nowhere_has_no_processing_class(model, tmp_path)
 @pytest.mark.parametrize("main_input", ["input_ids", "pixel_values", "input_features"])
 def test_a_folder_without_processing_class_gives_none(main_input, tmp_path):
     assert load_processing_class(str(tmp_path), main_input) is None
+
+
+@pytest.mark.parametrize("config", [BertConfig(), T5Config(), GPT2Config()])
+def test_a_tokenizer_that_transformers_makes_up_is_none(config, tmp_path):
+    config.save_pretrained(tmp_path)
+    made_up = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(made_up.get_vocab().keys() - set(made_up.all_special_tokens)) <= 1
+    assert load_processing_class(str(tmp_path), "input_ids") is None

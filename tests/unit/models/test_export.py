@@ -73,3 +73,17 @@ def test_a_multi_label_task_becomes_a_multi_label_model(tiny_bert_config):
     assert single.config.id2label == {0: "calm", 1: "sad"}
     single = model.to_single_task("stars")
     assert single.config.id2label == {0: "above 1", 1: "above 2"}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [TaskSpec("text-classification", labels=("only",)), TaskSpec("multiple-choice")],
+    ids=["one class", "choices"],
+)
+def test_a_model_with_one_output_can_be_loaded_again(tiny_bert_config, spec, tmp_path):
+    model = MultiTaskModel.from_backbone(BertModel(tiny_bert_config), {"task": spec})
+    single = model.to_single_task("task")
+    single.save_pretrained(tmp_path)
+    loaded = type(single).from_pretrained(tmp_path)
+    assert loaded.config.id2label == single.config.id2label
+    assert torch.equal(loaded.classifier.weight, single.classifier.weight)

@@ -60,6 +60,17 @@ def test_a_recipe_with_a_method_keeps_its_draws_and_its_engine(watched):
     assert changes == ("max_steps: 9",)
 
 
+def test_a_sampler_that_follows_the_run_keeps_to_its_base(watched):
+    recipe, changes = watched(
+        ONE_EACH,
+        mixture={"tasks_per_step": 2, "sampler": {"name": "stop_and_go", "base": "sqrt"}},
+        training={"eval_strategy": "epoch"},
+    )
+    recipe.raise_faults()
+    assert recipe.arguments["sampler"] == "sqrt"
+    assert "sampler: sqrt" in changes
+
+
 def test_an_engine_that_cannot_compare_all_sources_is_left_out(watched):
     recipe, changes = watched(
         ONE_EACH, balancing={"gradient_engine": "representation", "gradient_scope": 1}

@@ -21,6 +21,7 @@ WITHOUT_SIZES = [
 ]
 STOPPINGS = ("all_exhausted", "first_exhausted", "all_exhausted_without_replacement")
 MIXTURES = [
+    {"sampler": {"name": "online_mixing", "base": "uniform"}},
     *({"sampler": name, "tasks_per_step": draws} for name in WITHOUT_SIZES for draws in (1, 2)),
     *({"tasks_per_step": "all", "stopping": stopping} for stopping in STOPPINGS),
 ]

@@ -203,6 +203,14 @@ def without_a_limit(folder: Path, tokenizer: Any) -> None:
     tokenizer.save_pretrained(folder / "encoder")
 
 
+def test_a_backbone_without_its_tokenizer_is_refused(folder):
+    """Transformers makes one up that knows no word."""
+    for file in (folder / "encoder").glob("*token*"):
+        file.unlink()
+    with pytest.raises(RecipeError, match="`backbone` must come with its tokenizer, but there is"):
+        load(folder, {"train": ROWS, "test": ROWS[:2]})
+
+
 def test_rows_that_are_longer_than_the_backbone_reads_are_refused(folder, tiny_tokenizer):
     without_a_limit(folder, tiny_tokenizer)
     long = [*ROWS, {"text": "good " * 60, "label": "film"}]

@@ -55,3 +55,15 @@ def test_a_sampler_for_other_sources_is_named_at_the_mixture(tmp_path):
         "mixture.sampler: `stages` must cover every source, but ['topic'] are missing. "
         "Got ['topics'].",
     )
+
+
+def test_a_sampler_that_follows_the_run_is_no_fault(tmp_path):
+    assert faults(tmp_path, mixture={"sampler": "online_mixing"}) == ()
+
+
+def test_a_sampler_that_goes_by_evaluations_is_named_where_there_are_none(tmp_path):
+    (problem,) = faults(tmp_path, mixture={"sampler": "stop_and_go"})
+    assert problem == (
+        "mixture.sampler: `eval_strategy` must be 'steps' or 'epoch' with 'stop_and_go', a sampler "
+        "that goes by evaluations, but got 'no'."
+    )

@@ -107,6 +107,9 @@ def test_a_wrong_recipe_is_refused_first(recipe):
 
 def test_the_command_writes_what_train_takes(recipe):
     folder = recipe.parent / "prepared"
+    result = CliRunner().invoke(app, ["prepare", str(recipe), str(folder), "--json"])
+    found = {"folder": str(folder), "rows": 20, "sources": ["rows"]}
+    assert json.loads(result.stdout) == found
     result = CliRunner().invoke(app, ["prepare", str(recipe), str(folder)])
     assert result.exit_code == 0, result.output
     assert f"Prepared 20 rows of 1 sources in {folder}." in " ".join(result.output.split())

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The source whose loss is falling fastest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import linear_regression
+from typing import final
+
+from hf_mtl._numbers import check_interval, check_positive
+from hf_mtl._typing import Entry
+from hf_mtl.data.samplers.adaptive import AdaptiveSampler, Segment, State
+from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
+
+__all__ = ["LearningProgressSampler"]
+
+_LEAST_PROGRESS = 1e-5
+
+
+@SAMPLERS.register("learning_progress")
+@final
+@dataclass(frozen=True)
+class LearningProgressSampler(AdaptiveSampler):
+    """Draws mostly from the source whose training loss is falling fastest.
+
+    A curriculum that finds itself: what is being learned is trained, and what is learned already,
+    or cannot be learned yet, waits. Losses are compared as they are, so that one on a larger scale
+    falls faster.
+
+    Args:
+        base: Entry of the sampler for the rates until every source has ``window`` losses.
+        update_every: Steps of a segment; what it shows counts from the segment after the next.
+        window: Segments, each with its mean loss, that the slope of a source is fitted to; 2 or
+            more.
+        exploration: Share of the other sources together, above 0 and below 1.
+
+    Raises:
+        TypeError: If a number is none, or no whole one.
+        KeyError: If ``base`` is unknown.
+        ValueError: If a number is out of range, or the rates of ``base`` change.
+
+    Example:
+        >>> sizes = [SourceSize(10, 2)] * 3
+        >>> sampler = LearningProgressSampler(window=2)
+        >>> state = sampler.init_state(3)
+        >>> for losses in ([1.0, 2.0, 3.0], [0.9, 1.5, 3.0]):
+        ...     segment = Segment(losses, [10] * 3, [1 / 3] * 3, num_steps=30)
+        ...     state = sampler.state_after_segment(state, segment)
+        >>> sampler.adapted_rates(sizes, state)
+        [0.05, 0.9, 0.05]
+
+    Source:
+        Say et al. 2025, https://arxiv.org/abs/2504.00707, selection by learning progress without
+        the energy term. There one task is trained for a whole round, and the losses of the others
+        are measured; here each draw chooses, so that every source goes on being drawn and its
+        training losses tell. Sources that progress alike share.
+    """
+
+    base: Entry = "uniform"
+    window: int = 5
+    exploration: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("window", self.window, whole=True)
+        if self.window < 2:
+            raise ValueError(
+                f"`window` must be 2 or more, but got {self.window}. A slope needs two losses."
+            )
+        check_interval("exploration", self.exploration, "(0, 1)")
+
+    @property
+    def idle_segments(self) -> int:
+        return self.window
+
+    def init_state(self, num_sources: int) -> State:
+        return {"losses": [[] for _ in range(num_sources)]}
+
+    def adapted_rates(self, sizes: Sequence[SourceSize], state: State) -> list[float]:
+        losses = state["losses"]
+        if min(map(len, losses)) < self.window:
+            return self.rates(sizes)
+        progress = [self._progress(each) for each in losses]
+        is_fastest = [each == max(progress) for each in progress]
+        num_fastest, num_others = sum(is_fastest), len(sizes) - sum(is_fastest)
+        explored = self.exploration if num_others else 0.0
+        return [
+            (1 - explored) / num_fastest if fastest else explored / num_others
+            for fastest in is_fastest
+        ]
+
+    def state_after_segment(self, state: State, segment: Segment) -> State:
+        return {
+            "losses": [
+                known if loss is None else [*known, loss][-self.window :]
+                for known, loss in zip(state["losses"], segment.losses, strict=True)
+            ]
+        }
+
+    def _progress(self, losses: Sequence[float]) -> float:
+        """How much the loss falls from one segment to the next."""
+        return max(-linear_regression(range(self.window), losses).slope, _LEAST_PROGRESS)
