@@ -193,7 +193,6 @@ def test_choices_and_pairs_are_learned_from_real_texts(real_data, tmp_path):
     trainer.train()
     scores = trainer.evaluate()
     constant = constant_baseline(trainer.suite, trainer.train_dataset, trainer.eval_dataset)
-    print("SCORES", scores, constant)
     assert constant["better"]["pairwise_accuracy"] == 0.5
     assert scores["eval_better_pairwise_accuracy"] > 0.7
     assert scores["eval_surname_accuracy"] > constant["surname"]["accuracy"] + 0.15
