@@ -66,6 +66,9 @@ def export(
 
 
 def _check_free(places: Iterable[Path], *, is_overwriting: bool) -> None:
+    places = list(places)
+    if files := [str(place) for place in places if place.exists() and not place.is_dir()]:
+        raise ValueError(f"FOLDER must have folders only by the names of tasks, but got {files}.")
     taken = [str(place) for place in places if place.exists()]
     if taken and not is_overwriting:
         raise ValueError(

@@ -36,7 +36,7 @@ def check_column(dataset: Dataset | Sequence[str], column: str, *, wanted_as: st
     Raises:
         KeyError: If the data have no such column.
     """
-    names = dataset.column_names if isinstance(dataset, Dataset) else list(dataset)
+    names = _names_in(dataset)
     if column in names:
         return
     hint = nearest(column, names)
@@ -45,6 +45,10 @@ def check_column(dataset: Dataset | Sequence[str], column: str, *, wanted_as: st
         + (f" Did you mean {hint!r}?" if hint else "")
         + f" Columns: {names}."
     )
+
+
+def _names_in(dataset: Dataset | Sequence[str]) -> list[str]:
+    return dataset.column_names if isinstance(dataset, Dataset) else list(dataset)
 
 
 def check_columns(tasks: Mapping[str, TaskSpec], dataset: Dataset | Sequence[str]) -> None:
@@ -56,12 +60,19 @@ def check_columns(tasks: Mapping[str, TaskSpec], dataset: Dataset | Sequence[str
 
     Raises:
         KeyError: If a column is missing; the message offers the nearest one.
+        ValueError: If a column may be a label, and the task was not told.
     """
     for task, spec in tasks.items():
         name_of = spec.task_type.role_name
         columns = {name_of(role): column for role, column in spec.input_columns().items()}
+        role = spec.task_type.label_kind.role
         if spec.label_column is not None:
-            columns[spec.task_type.label_kind.role] = spec.label_column
+            columns[role] = spec.label_column
+        elif role in _names_in(dataset):
+            raise ValueError(
+                f"`columns` of task {task!r} must say whether the column {role!r} of its rows is "
+                f"its label. Write `columns: {{{role}: {role}}}`, or rename the column."
+            )
         for role, given in columns.items():
             for column in column_names(given):
                 check_column(dataset, column, wanted_as=f"`columns` of task {task!r}: {role!r}")

@@ -205,7 +205,7 @@ class StepPlan(Sampler[list[Draw]]):
     def _sampled(self) -> Iterator[int]:
         """Positions of the sources that the sampler draws in this epoch."""
         assert self.sampler is not None
-        if isinstance(self.sampler, AdaptiveSampler) and self.settled is not None:
+        if isinstance(self.sampler, AdaptiveSampler) and self.settled:
             return self._drawn_at(self.settled, self.sampler)
         generator = torch.Generator().manual_seed(self._seed_of("draws"))
         first, end = (epoch * self.num_steps for epoch in (self.epoch, self.epoch + 1))

@@ -125,6 +125,10 @@ def check_baseline_scores(scores: Mapping[str, float] | None, suite: TaskSuite) 
         TypeError: If a score is no number.
         ValueError: If one is 0 or not finite: a relative difference to it is not defined.
     """
+    if scores is not None and not isinstance(scores, Mapping):
+        raise TypeError(
+            f"`baseline_scores` must be a mapping of tasks to numbers, but got {scores!r}."
+        )
     for task, score in (scores or {}).items():
         check_known("task in `baseline_scores`", task, suite)
         check_finite_number(f"baseline_scores[{task!r}]", score)

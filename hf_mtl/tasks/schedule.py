@@ -12,6 +12,8 @@ from hf_mtl._numbers import check_interval, check_not_negative
 
 __all__ = ["TaskSchedule"]
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True)
 class TaskSchedule:
@@ -37,7 +39,7 @@ class TaskSchedule:
 
     Example:
         >>> schedule = TaskSchedule(start=0.2, warmup=0.2)
-        >>> [schedule.factor(progress) for progress in (0.1, 0.3, 0.9)]
+        >>> [round(schedule.factor(progress), 2) for progress in (0.1, 0.3, 0.9)]
         [0.0, 0.5, 1.0]
     """
 
@@ -57,7 +59,7 @@ class TaskSchedule:
                     f"`schedule.{first}` must be before `{last}`, but got {getattr(self, first)} "
                     f"and {getattr(self, last)}."
                 )
-        if self.start + self.warmup > self.stop:
+        if self.start + self.warmup > self.stop + _ROUNDING:
             raise ValueError(
                 f"`schedule.warmup` must be over when the task stops at {self.stop}, but got "
                 f"{self.warmup} from {self.start} on."

@@ -48,6 +48,12 @@ def check_adaptive_sampler(args: MultiTaskTrainingArguments) -> None:
             f"`eval_strategy` must be 'steps' or 'epoch' with {args.sampler!r}, a sampler that "
             f"goes by evaluations, but got 'no'."
         )
+    if sampler.needs_evaluation and (args.eval_strategy, args.save_strategy) == ("epoch", "steps"):
+        raise ValueError(
+            f"`save_strategy` must be 'epoch' or 'no' with `eval_strategy='epoch'` and "
+            f"{args.sampler!r}, a sampler that goes by evaluations, because a checkpoint of the "
+            f"last step of an epoch would lack that of the epoch, but got 'steps'."
+        )
     # One by accelerate's loader; the others wait for workers, two for each unless it is said.
     ahead = 1 + args.dataloader_num_workers * (args.dataloader_prefetch_factor or 2)
     least = 1 + math.ceil(ahead / args.gradient_accumulation_steps)
@@ -80,17 +86,28 @@ def check_sampler_evaluations(
         )
 
 
-def check_changes_in_time(sampler: AdaptiveSampler, num_steps: int) -> None:
+def check_changes_in_time(
+    sampler: AdaptiveSampler,
+    num_steps: int,
+    evaluate_every: float = 0,
+    *,
+    first_is_given: bool = False,
+) -> None:
     """Raises ``ValueError`` if a run ends before the rates of its sampler can change.
 
     Args:
         sampler: The sampler.
         num_steps: Steps of the run.
+        evaluate_every: Steps from one evaluation to the next.
+        first_is_given: Whether there is one before the first step.
     """
     waits = (sampler.idle_segments + 1) * sampler.update_every
+    if sampler.needs_evaluation:
+        last = math.ceil((sampler.idle_evaluations - first_is_given) * evaluate_every)
+        waits = (math.ceil(last / sampler.update_every) + 1) * sampler.update_every
     if waits >= num_steps:
         raise ValueError(
             f"`update_every` of the sampler must be so low that its rates can change before the "
             f"run ends, but with {sampler!r} they stay for the first {waits} of {num_steps} steps. "
-            f"Lower it, or train for longer."
+            f"Lower it, evaluate more often if it goes by that, or train for longer."
         )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The adaptive sampler of a run: its state, what it is told, and the rates that it settles."""
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,8 +116,12 @@ class AdaptiveSampling(TrainerCallback):
         if sampler is None:
             return
         check_adaptive_sampler(args)  # a trial of a search may have changed the arguments
-        check_changes_in_time(sampler, state.max_steps)
-        self._run = _Run(sampler, kwargs["train_dataloader"].batch_sampler)
+        plan: StepPlan = kwargs["train_dataloader"].batch_sampler
+        every = plan.num_steps
+        if args.eval_strategy == "steps":
+            every = state.eval_steps
+        check_changes_in_time(sampler, state.max_steps, every, first_is_given=args.eval_on_start)
+        self._run = _Run(sampler, plan)
         self._losses.clear()
         self._counts = {}
         if loaded is not None and loaded["mixture"] == self._mixture(self._run):
@@ -186,7 +191,9 @@ class AdaptiveSampling(TrainerCallback):
 
     def _mixture(self, run: _Run) -> dict[str, Any]:
         """What the state is worth nothing without."""
-        return {"sampler": SAMPLERS.to_config(run.sampler), "sources": list(run.plan.sizes)}
+        mixture = {"sampler": SAMPLERS.to_config(run.sampler), "sources": list(run.plan.sizes)}
+        plain: dict[str, Any] = json.loads(json.dumps(mixture))  # as it is in a checkpoint
+        return plain
 
     def _own_share(self, shares: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """Losses of the segment on this rank; of another number of ranks, the first has all."""

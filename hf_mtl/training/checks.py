@@ -345,5 +345,7 @@ def _direction_by_key(suite: TaskSuite, args: MultiTaskTrainingArguments) -> dic
         directions[f"{task}_loss"] = False
         for name, metric in metrics_of(suite, task).items():
             directions[f"{task}_{name}"] = metric.greater_is_better
-    names = aggregate_names(suite, has_baselines=bool(args.baseline_scores))
+    names = aggregate_names(
+        suite, has_baselines=any(task in suite for task in args.baseline_scores or ())
+    )
     return directions | dict.fromkeys(names, True)

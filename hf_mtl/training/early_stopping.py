@@ -44,6 +44,7 @@ class _Waiting:
 @dataclass
 class _State:
     last_step: int = -1
+    has_ended: bool = False
     run: _Waiting = field(default_factory=_Waiting)
     tasks: dict[str, _Waiting] = field(default_factory=dict)
     stopped: dict[str, int] = field(default_factory=dict)
@@ -74,23 +75,37 @@ class EarlyStopping(TrainerCallback):
         """Begins a run with what its checkpoint remembers, or with nothing."""
         self._state = self._loaded or _State()
         self._loaded = None
+        if self._state.has_ended:
+            control.should_training_stop = True
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Takes the metrics of an evaluation, and ends tasks or the run by them."""
-        # A resumed run with `eval_on_start` repeats an evaluation.
-        if state.global_step == self._state.last_step:
+        metrics: Mapping[str, float] = kwargs["metrics"]
+        # A resumed run with `eval_on_start` repeats an evaluation; users make others of their own.
+        is_known = state.global_step == self._state.last_step
+        if is_known or not self._keys(args) <= metrics.keys():
             return
         self._state.last_step = state.global_step
-        metrics: Mapping[str, float] = kwargs["metrics"]
         if args.task_patience is not None:
             self._stop_tasks(metrics, args.task_patience, state)
             if not any(self.remaining(self._suite().weights).values()):
-                control.should_training_stop = True
+                self._state.has_ended = True
         if args.early_stopping_patience is not None:
-            key = f"eval_{args.metric_for_best_model.removeprefix('eval_')}"
-            self._state.run.add(metrics[key], greater_is_better=args.greater_is_better)
+            value = metrics[_best_key(args)]
+            self._state.run.add(value, greater_is_better=args.greater_is_better)
             if self._state.run.num_worse >= args.early_stopping_patience:
-                control.should_training_stop = True
+                self._state.has_ended = True
+        if self._state.has_ended:
+            control.should_training_stop = True
+
+    def _keys(self, args: Any) -> set[str]:
+        """Keys of the metrics that it goes by."""
+        keys = set() if args.early_stopping_patience is None else {_best_key(args)}
+        if args.task_patience is not None:
+            suite = self._suite()
+            by_task = zip(suite, first_metrics(suite), strict=True)
+            keys |= {f"eval_{key}" for task, key in by_task if suite.weights[task]}
+        return keys
 
     def remaining(self, weights: Mapping[str, float]) -> dict[str, float]:
         """Weights of tasks, with 0 for those that are trained no more."""
@@ -98,10 +113,11 @@ class EarlyStopping(TrainerCallback):
 
     def _stop_tasks(self, metrics: Mapping[str, float], patience: int, state: Any) -> None:
         suite = self._suite()
+        present = suite.weights_at(state.global_step / max(1, state.max_steps))
         for task, (key, is_greater) in zip(suite, first_metrics(suite).items(), strict=True):
-            value = metrics.get(f"eval_{key}")
-            if value is None or task in self.stopped:
+            if task in self.stopped or not present[task]:
                 continue
+            value = metrics[f"eval_{key}"]
             waiting = self._state.tasks.setdefault(task, _Waiting())
             waiting.add(value, greater_is_better=is_greater)
             if waiting.num_worse >= patience:
@@ -129,7 +145,12 @@ class EarlyStopping(TrainerCallback):
         """
         self._loaded = _State(
             last_step=state["last_step"],
+            has_ended=state["has_ended"],
             run=_Waiting(**state["run"]),
             tasks={task: _Waiting(**waiting) for task, waiting in state["tasks"].items()},
             stopped=dict(state["stopped"]),
         )
+
+
+def _best_key(args: Any) -> str:
+    return f"eval_{args.metric_for_best_model.removeprefix('eval_')}"

@@ -74,4 +74,5 @@ def split_by_rate(
             {**group, "params": params, "lr": rate, "weight_decay": decay}
             for (rate, decay), params in by_setting.items()
         ]
-    optimizer.param_groups[:] = groups
+    # The log tells rates by that of the first group, which must not be 0.
+    optimizer.param_groups[:] = sorted(groups, key=lambda group: -group["lr"])

@@ -243,8 +243,9 @@ class ResumableTrainer(Trainer):
         load_tensor_files(files, Path(checkpoint))
 
     def _run_epoch(self, *args: Any, **settings: Any) -> Any:
-        # Upstream would take one step more than `max_steps` when it resumes where a run was done.
-        if self.state.global_step >= self.state.max_steps:
+        # Upstream would take one step more where a run was done, or has been ended early.
+        is_done = self.state.global_step >= self.state.max_steps
+        if is_done or self.control.should_training_stop:
             self.control.should_training_stop = True
             return None
         return super()._run_epoch(*args, **settings)

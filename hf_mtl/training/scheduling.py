@@ -32,6 +32,14 @@ class SchedulingTrainer(EvaluatingTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._first_rate: float | None = None
+        if self.optimizer is not None and has_groups(self.args, self.suite):
+            raise ValueError(
+                "`optimizers` must be left out where heads or layers have rates of their own, "
+                "because the groups of a given optimizer are the user's, but got one. Leave out "
+                "`head_learning_rate`, `layer_decay`, and `learning_rate` and `weight_decay` of "
+                "tasks, or the optimizer."
+            )
         self._early_stopping = EarlyStopping(lambda: self.suite)
         self.add_callback(self._early_stopping)
 
@@ -46,18 +54,19 @@ class SchedulingTrainer(EvaluatingTrainer):
         is_new = self.optimizer is None
         optimizer: Optimizer = super().create_optimizer(model)
         bare = self.accelerator.unwrap_model(self.model)
+        self._first_rate = None
         if is_new and has_groups(self.args, bare.suite):
             wrapped = self.model if model is None else model
             decayed = {plain_name(name) for name in self.get_decay_parameter_names(wrapped)}
             split_by_rate(optimizer, wrapped, bare, self.args, decayed)
+            self._first_rate = optimizer.param_groups[0]["lr"]
         return optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs the learning rate that the user set, and that of heads with one of their own."""
-        # Upstream's is that of the first group.
-        initial = self.optimizer.param_groups[0].get("initial_lr") if self.optimizer else None
-        if "learning_rate" in logs and initial:
-            share = logs["learning_rate"] / initial
+        if "learning_rate" in logs and self._first_rate:
+            # Upstream's is that of the first group.
+            share = logs["learning_rate"] / self._first_rate
             rates = own_rates(self.args, self.suite)
             logs |= {f"learning_rate/{task}": share * rate for task, rate in rates.items()}
             logs["learning_rate"] = share * self.args.learning_rate

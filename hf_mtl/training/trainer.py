@@ -327,5 +327,7 @@ class MultiTaskTrainer(BalancingTrainer):
     def _mixture(self) -> Mixture:
         plan = self._step_plan(self._train_collection())
         return Mixture.of(
-            plan, self.args.stream_shuffle_rows, is_scheduled=len(self.suite.turns) > 2
+            plan,
+            self.args.stream_shuffle_rows,
+            is_scheduled=any(spec.schedule for spec in self.suite.values()),
         )

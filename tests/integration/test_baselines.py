@@ -117,6 +117,7 @@ def test_the_table_shows_gains_and_names_what_is_lost(recipe):
     assert "; no `weight`." in text
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice_and_a_change_trains_what_it_touches(recipe, tmp_path):
     first = measured(recipe, "--seeds", 1)
     assert first["num_trained"] == 4
@@ -135,6 +136,7 @@ def test_nothing_is_trained_twice_and_a_change_trains_what_it_touches(recipe, tm
     assert kept == {"together", "alone-topic", "alone-mark", "alone-length"}
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on_where_it_was(recipe, tmp_path, monkeypatch):
     from hf_mtl.training.baselines import run as module
 

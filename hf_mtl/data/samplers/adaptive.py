@@ -89,6 +89,11 @@ class AdaptiveSampler(RandomSampler):
         """Segments that it has to see before its rates can change."""
         return 1
 
+    @property
+    def idle_evaluations(self) -> int:
+        """Evaluations that it has to see before its rates can change, if it goes by these."""
+        return 1
+
     def check_sources(self, names: Sequence[str]) -> None:
         self.base_sampler.check_sources(names)
 

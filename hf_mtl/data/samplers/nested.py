@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, final
 
 from hf_mtl._checks import check_same_names
@@ -56,7 +57,7 @@ class NestedSampler(RandomSampler):
             )
         if not self.groups:
             raise ValueError("`groups` must hold at least one group, but got none.")
-        found = [source for subset in self._subsets().values() for source in subset.sources]
+        found = [source for subset in self._subsets.values() for source in subset.sources]
         if twice := sorted({source for source in found if found.count(source) > 1}):
             raise ValueError(
                 f"`groups` must hold each source once, but {twice} are in several groups."
@@ -66,11 +67,11 @@ class NestedSampler(RandomSampler):
     @property
     def changes(self) -> bool:
         samplers = [SAMPLERS.build(self.sampler)]
-        samplers += [subset.sampler for subset in self._subsets().values()]
+        samplers += [subset.sampler for subset in self._subsets.values()]
         return any(sampler.changes for sampler in samplers)
 
     def check_sources(self, names: Sequence[str]) -> None:
-        subsets = self._subsets()
+        subsets = self._subsets
         found = [source for subset in subsets.values() for source in subset.sources]
         check_same_names("groups", found, names, "source")
         for subset in subsets.values():
@@ -82,12 +83,13 @@ class NestedSampler(RandomSampler):
 
     def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
         between = SAMPLERS.build(self.sampler).rates(self._group_sizes(sizes), progress)
-        within = [subset.rates(sizes, progress) for subset in self._subsets().values()]
+        within = [subset.rates(sizes, progress) for subset in self._subsets.values()]
         return [
             sum(group * rates[source] for group, rates in zip(between, within, strict=True))
             for source in range(len(sizes))
         ]
 
+    @cached_property
     def _subsets(self) -> dict[str, Subset]:
         return {name: Subset.of(f"groups.{name}", group) for name, group in self.groups.items()}
 
@@ -95,5 +97,5 @@ class NestedSampler(RandomSampler):
         """Each group as if it were one source."""
         return [
             SourceSize(epoch_rows(subset.sampler, subset.sizes(sizes)), batch_size=1, name=name)
-            for name, subset in self._subsets().items()
+            for name, subset in self._subsets.items()
         ]

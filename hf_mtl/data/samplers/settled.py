@@ -22,6 +22,9 @@ class SettledRates:
     def __init__(self) -> None:
         self._rates: dict[int, list[float]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._rates)
+
     def settle(self, segment: int, rates: Sequence[float]) -> None:
         """Says what a segment is drawn by; to be called before anything of it is drawn."""
         self._rates[segment] = list(rates)

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Any, final
 
@@ -55,7 +56,7 @@ class StagesSampler(RandomSampler):
             raise TypeError(f"`stages` must be a list of stages, but got {self.stages!r}.")
         if not self.stages:
             raise ValueError("`stages` must hold at least one stage, but got none.")
-        self._subsets()
+        _ = self._subsets  # what is wrong with one is said now
         given = [stage for stage in self.stages if isinstance(stage, Mapping) and "share" in stage]
         if given and len(given) < len(self.stages):
             raise ValueError(
@@ -66,7 +67,7 @@ class StagesSampler(RandomSampler):
             check_positive(f"stages[{i}].share", stage["share"])
 
     def check_sources(self, names: Sequence[str]) -> None:
-        subsets = self._subsets()
+        subsets = self._subsets
         found = [source for subset in subsets for source in subset.sources]
         check_same_names("stages", found, names, "source")
         for subset in subsets:
@@ -77,26 +78,38 @@ class StagesSampler(RandomSampler):
         return True
 
     def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
-        subsets = self._subsets()
+        subsets = self._subsets
         ends = list(accumulate(self._shares(sizes)))
         # The last end may fall short of 1 by rounding.
         index = next((i for i, end in enumerate(ends) if progress < end), len(ends) - 1)
         start = ends[index - 1] if index else 0.0
         return subsets[index].rates(sizes, (progress - start) / (ends[index] - start))
 
+    @cached_property
     def _subsets(self) -> list[Subset]:
         return [
             Subset.of(f"stages[{i}]", stage, others=("share",))
             for i, stage in enumerate(self.stages)
         ]
 
+    @cached_property
+    def _shares_by_sizes(self) -> dict[tuple[SourceSize, ...], list[float]]:
+        """Shares that are known: to find them, samplers that change are asked a hundred times."""
+        return {}
+
     def _shares(self, sizes: Sequence[SourceSize]) -> list[float]:
         """Share of each stage in the training."""
+        known = self._shares_by_sizes
+        if tuple(sizes) not in known:
+            known[tuple(sizes)] = self._found_shares(sizes)
+        return known[tuple(sizes)]
+
+    def _found_shares(self, sizes: Sequence[SourceSize]) -> list[float]:
         amounts = [
             float(stage["share"])
             if isinstance(stage, Mapping) and "share" in stage
             else epoch_rows(subset.sampler, subset.sizes(sizes))
-            for stage, subset in zip(self.stages, self._subsets(), strict=True)
+            for stage, subset in zip(self.stages, self._subsets, strict=True)
         ]
         found = shares(amounts)
         if min(found) < 1 / NUM_PARTS:

@@ -96,6 +96,10 @@ class StopAndGoSampler(AdaptiveSampler):
         if self.cooldown != 0:
             check_positive("cooldown", self.cooldown, whole=True)
 
+    @property
+    def idle_evaluations(self) -> int:
+        return self.patience + 1  # the first one is what the others are compared with
+
     def init_state(self, num_sources: int) -> State:
         return {"controls": [asdict(_Control()) for _ in range(num_sources)]}
 

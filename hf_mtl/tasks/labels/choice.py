@@ -57,7 +57,13 @@ def _index(value: Any, choices: Sequence[str], task: str, row: int) -> int:
     if is_missing(value):
         return IGNORE_INDEX
     if isinstance(value, str) and value in choices:
-        return list(choices).index(value)
+        index = list(choices).index(value)
+        if value.isdecimal() and int(value) in range(len(choices)) and int(value) != index:
+            raise ValueError(
+                f"The label of task {task!r} must be clear, but {value!r} in row {row} is the text "
+                f"of choice {index} and may be the index of another. Give indices as numbers."
+            )
+        return index
     # Many data sets write the index as a text, and columns with gaps are read as floats.
     number = int(value) if isinstance(value, str) and value.isdecimal() else value
     is_number = isinstance(number, int | float) and not isinstance(number, bool)

@@ -13,8 +13,8 @@ __all__ = ["PairwiseRanking"]
 class PairwiseRanking(TaskType):
     """A score for each text, learned from pairs of which one is the better: a reward model.
 
-    ``chosen`` is the better text of every row, unless there is a column ``label`` that says which
-    one is. A ``text`` that both share, such as a question, is read before each.
+    ``chosen`` is the better text of every row, unless a column is named for ``label``, which says
+    which one is. A ``text`` that both share, such as a question, is read before each.
     """
 
     inputs: ClassVar[str] = "comparison"

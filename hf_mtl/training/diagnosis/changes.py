@@ -34,6 +34,8 @@ _SHORT_RUN: Changes = {
     "push_to_hub": False,
     "report_to": "none",
     "gradient_update_every": 1,
+    "task_patience": None,
+    "early_stopping_patience": None,
 }
 # What a run with a gradient method is refused with: the value that goes, if the recipe says more.
 _NOT_WITH_A_METHOD: Changes = {

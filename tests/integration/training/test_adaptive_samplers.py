@@ -81,6 +81,23 @@ def test_a_resumed_run_equals_the_uninterrupted_one(toy_trainer, name):
         assert saved_part(resumed, 14) == saved_part(whole, 14)
 
 
+def test_a_state_comes_back_whatever_the_description_holds(toy_trainer):
+    """A checkpoint is JSON, which knows no tuples."""
+    base = {"name": "nested", "groups": {"g": ("topic", "valence"), "h": ("names",)}}
+    sampler = {"name": "loss_driven", "update_every": 2, "base": base}
+    given = settings("loss_driven", save_strategy="steps") | {"sampler": sampler}
+    whole = toy_trainer("whole", **given, save_steps=7)
+    whole.train()
+    resumed = toy_trainer("resumed", **given)
+    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-7")
+    assert_same_run(resumed, whole, 7)
+
+
+def test_the_loader_can_be_looked_at_before_the_run(toy_trainer):
+    loader = toy_trainer(**settings("online_mixing")).get_train_dataloader()
+    assert len(list(loader)) == len(loader)
+
+
 @pytest.mark.parametrize(
     "given",
     [

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates and times of tasks in training: what moves, what is logged, how a run goes on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toy_runs import history
 from transformers import TrainerCallback
 
+from hf_mtl import MultiTaskTrainer
 from hf_mtl.tasks import TaskSuite
 
 ALL = {"tasks_per_step": "all", "max_steps": 8, "weight_decay": 0.1}
@@ -148,6 +151,58 @@ def test_a_resumed_run_goes_on_in_the_schedule(toy_trainer, toy_suite):
         longer.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-3")
 
 
+@pytest.mark.parametrize("schedule", [{"warmup": 1.0}, {"freeze": 0.5}])
+def test_a_resume_with_another_length_is_refused_whatever_is_scheduled(
+    toy_trainer, toy_suite, schedule
+):
+    settings = {**ALL, "suite": with_schedule(toy_suite, topic=schedule), "save_strategy": "steps"}
+    whole = toy_trainer("whole", **settings, save_steps=4)
+    whole.train()
+    longer = toy_trainer("longer", **{**settings, "max_steps": 16})
+    with pytest.raises(ValueError, match="`training_steps` was 8 and is 16"):
+        longer.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-4")
+
+
+def with_optimizer(trainer, **given):
+    """A trainer like that one, with an optimizer that the user made."""
+    optimizer = torch.optim.SGD(trainer.model.parameters(), lr=0.1)
+    args = replace(trainer.args, lr_scheduler_type="constant", **given)
+    return MultiTaskTrainer(
+        trainer.model,
+        args,
+        train_dataset=trainer.train_dataset,
+        eval_dataset=trainer.eval_dataset,
+        optimizers=(optimizer, None),
+    )
+
+
+def test_an_optimizer_of_the_users_own_keeps_its_rate_in_the_log(toy_trainer):
+    trainer = with_optimizer(toy_trainer(**ALL))
+    trainer.train()
+    assert history(trainer)[-1]["learning_rate"] == 0.1
+
+
+def test_rates_of_heads_beside_an_optimizer_of_the_users_own_are_refused(toy_trainer):
+    with pytest.raises(ValueError, match="`optimizers` must be left out where heads or layers"):
+        with_optimizer(toy_trainer(**ALL), head_learning_rate=0.5)
+
+
+def test_a_rate_that_follows_a_metric_is_logged_as_it_was_set(toy_trainer):
+    trainer = toy_trainer(
+        **ALL,
+        learning_rate=1e-3,
+        head_learning_rate=0.5,
+        layer_decay=0.5,
+        lr_scheduler_type="reduce_lr_on_plateau",
+        eval_strategy="steps",
+        eval_steps=4,
+    )
+    trainer.train()
+    (first, *_) = [line for line in trainer.state.log_history if "loss" in line]
+    assert first["learning_rate"] == pytest.approx(1e-3)
+    assert first["learning_rate/topic"] == pytest.approx(0.5)
+
+
 def test_a_task_that_gets_no_better_is_trained_no_more(toy_trainer):
     settings = {
         **ALL,
@@ -161,9 +216,10 @@ def test_a_task_that_gets_no_better_is_trained_no_more(toy_trainer):
     trainer = toy_trainer("whole", **settings)
     trainer.train()
     assert trainer.state.global_step == 3  # the first evaluation is the best one
-    resumed = toy_trainer("resumed", **settings)
-    resumed.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-2")
-    assert resumed.state.global_step == 3
+    for step in (2, 3):  # before the run ended, and behind its end
+        resumed = toy_trainer("resumed", **settings, overwrite_output_dir=True)
+        resumed.train(resume_from_checkpoint=f"{trainer.args.output_dir}/checkpoint-{step}")
+        assert resumed.state.global_step == 3
 
 
 def test_patience_needs_evaluations_of_every_task(toy_trainer):

@@ -6,6 +6,7 @@ import torch
 from datasets import Dataset, IterableDataset
 
 from hf_mtl.data import Collate, Draw, check_lengths, prepare, row_lengths, row_sizes
+from hf_mtl.data.columns import check_columns
 from hf_mtl.data.prepared_index import load_prepared, save_prepared
 from hf_mtl.tasks import ROW_OF_SEQUENCE, TaskSpec, TaskSuite
 
@@ -143,3 +144,12 @@ def test_tokens_of_a_row_are_those_of_its_sequences(collection):
     (forward,) = forwards(collection, Draw("better", (0,)), merged=False)
     expected = [[2, 5, 3, 0, 0], [2, 4, 5, 9, 3]]
     assert torch.equal(forward["inputs"]["input_ids"], torch.tensor(expected))
+
+
+def test_a_column_that_may_be_the_label_of_a_ranking_has_to_be_named():
+    """Without a word, every row would be read as if `chosen` were the better text."""
+    columns = ["chosen", "rejected", "label"]
+    with pytest.raises(ValueError, match="`columns` of task 'better' must say whether the column"):
+        check_columns({"better": TaskSpec("pairwise-ranking")}, columns)
+    named = TaskSpec("pairwise-ranking", columns={"label": "label"})
+    check_columns({"better": named}, columns)

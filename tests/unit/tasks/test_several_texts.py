@@ -95,6 +95,15 @@ def test_a_label_that_is_no_choice_of_its_row_is_refused(value):
         CHOICE.encode(column)
 
 
+def test_a_label_that_may_be_an_index_and_a_text_is_refused():
+    choices = {"choices": [["1", "2", "3"], ["0", "1"]]}
+    column = LabelColumn([1, "1"], "sum", (), inputs=choices)
+    assert CHOICE.encode(column) == [1, 1]  # both readings agree in the second row
+    column = LabelColumn(["1", "1"], "sum", (), inputs=choices)
+    with pytest.raises(ValueError, match="'1' in row 0 is the text of choice 0 and may be the ind"):
+        CHOICE.encode(column)
+
+
 def test_labels_of_choices_need_choices():
     with pytest.raises(ValueError, match="'ending' must be those of rows with `choices`"):
         CHOICE.encode(LabelColumn([0], "ending"))

@@ -31,6 +31,8 @@ SUITE = TaskSuite(
 class State:
     """As much of a trainer's state as callbacks look at."""
 
+    eval_steps = 1
+
     def __init__(self, step=0):
         self.global_step = step
         self.max_steps = 1000
@@ -122,7 +124,7 @@ def test_rates_that_cannot_be_are_refused(tmp_path, monkeypatch):
 def test_a_sampler_that_goes_by_evaluations_needs_them(tmp_path, name):
     with pytest.raises(ValueError, match=f"must be 'steps' or 'epoch' with '{name}', a sampler"):
         check_adaptive_sampler(arguments(tmp_path, sampler=name))
-    args = arguments(tmp_path, sampler=name, eval_strategy="epoch")
+    args = arguments(tmp_path, sampler=name, eval_strategy="epoch", save_strategy="epoch")
     check_adaptive_sampler(args)
     with pytest.raises(ValueError, match=rf"with '{name}', a sampler .* none for \['score'\]"):
         check_sampler_evaluations(args, SUITE, SUITE.subset(["kind"]))
@@ -158,6 +160,21 @@ def test_rates_have_to_be_able_to_change_before_the_run_ends():
     check_changes_in_time(sampler, 41)
     with pytest.raises(ValueError, match="they stay for the first 40 of 40 steps"):
         check_changes_in_time(sampler, 40)
+
+
+def test_evaluations_have_to_come_before_the_run_ends():
+    sampler = SAMPLERS.build({"name": "stop_and_go", "patience": 2, "update_every": 4})
+    check_changes_in_time(sampler, 17, 4)  # three evaluations, and a segment that is settled
+    with pytest.raises(ValueError, match="they stay for the first 16 of 16 steps"):
+        check_changes_in_time(sampler, 16, 4)
+    check_changes_in_time(sampler, 13, 4, first_is_given=True)
+
+
+def test_a_checkpoint_that_would_lack_an_evaluation_is_refused(tmp_path):
+    given = {"sampler": {"name": "stop_and_go", "update_every": 4}, "eval_strategy": "epoch"}
+    check_adaptive_sampler(arguments(tmp_path, **given, save_strategy="epoch"))
+    with pytest.raises(ValueError, match="`save_strategy` must be 'epoch' or 'no' with `eval_str"):
+        check_adaptive_sampler(arguments(tmp_path, **given, save_strategy="steps"))
 
 
 def test_a_short_run_keeps_to_the_base():

@@ -109,6 +109,15 @@ def test_a_method_that_is_wrong_is_still_refused(watched, method):
         ({"report_to": "tensorboard"}, "report_to: none"),
         ({"push_to_hub": True}, "push_to_hub: false"),
         ({"save_strategy": "epoch"}, "save_strategy: no"),
+        ({"task_patience": 2, "eval_strategy": "epoch"}, "task_patience: null"),
+        (
+            {
+                "early_stopping_patience": 2,
+                "eval_strategy": "epoch",
+                "metric_for_best_model": "eval_mean",
+            },
+            "early_stopping_patience: null",
+        ),
     ],
 )
 def test_settings_that_would_stand_in_the_way_are_changed_and_said(watched, training, changed):

@@ -108,7 +108,7 @@ def test_a_wrong_recipe_is_refused_first(recipe):
 def test_the_command_writes_what_train_takes(recipe):
     folder = recipe.parent / "prepared"
     result = CliRunner().invoke(app, ["prepare", str(recipe), str(folder), "--json"])
-    found = {"folder": str(folder), "rows": 20, "sources": ["rows"]}
+    found = {"folder": str(folder), "rows": 20, "sources": ["films"]}
     assert json.loads(result.stdout) == found
     result = CliRunner().invoke(app, ["prepare", str(recipe), str(folder)])
     assert result.exit_code == 0, result.output
