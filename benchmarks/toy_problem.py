@@ -53,8 +53,6 @@ METHODS = ("mean", "mgda", "pcgrad", "cagrad", "imtl_g", "aligned_mtl")
 TOLERANCE = 0.1
 KEPT_POINTS = 250
 STEPS_AT_REST = 500
-STEPS_AT_REST = 500
-STEPS_AT_REST = 500
 
 
 def objectives(points: Tensor, scale: float = 1.0) -> Tensor:
@@ -106,56 +104,6 @@ def is_optimal(points: Tensor, scale: float = 1.0, tolerance: float = TOLERANCE)
     values = objectives(points, scale) - tolerance * torch.tensor([scale, 1.0])
     is_beaten = (pareto_front(scale)[None] < values[:, None]).all(dim=-1).any(dim=-1)
     return ~is_beaten
-
-
-class Rest:
-    """Which points have stayed where they are for a while.
-
-    Args:
-        points: The points at first, ``[N, 2]``.
-        radius: How far a point may be from its place.
-    """
-
-    def __init__(self, points: Tensor, radius: float) -> None:
-        self._places = points.clone()
-        self._radius = radius
-        self._steps = torch.zeros(len(points), dtype=torch.long)
-
-    def add(self, points: Tensor) -> None:
-        """Takes the points after one more step."""
-        has_left = (points - self._places).abs().amax(dim=-1) > self._radius
-        self._places[has_left] = points[has_left]
-        self._steps = torch.where(has_left, 0, self._steps + 1)
-
-    @property
-    def moving(self) -> list[int]:
-        """Points that are not at rest."""
-        return (self._steps < STEPS_AT_REST).nonzero()[:, 0].tolist()
-
-
-class Rest:
-    """Which points have stayed where they are for a while.
-
-    Args:
-        points: The points at first, ``[N, 2]``.
-        radius: How far a point may be from its place.
-    """
-
-    def __init__(self, points: Tensor, radius: float) -> None:
-        self._places = points.clone()
-        self._radius = radius
-        self._steps = torch.zeros(len(points), dtype=torch.long)
-
-    def add(self, points: Tensor) -> None:
-        """Takes the points after one more step."""
-        has_left = (points - self._places).abs().amax(dim=-1) > self._radius
-        self._places[has_left] = points[has_left]
-        self._steps = torch.where(has_left, 0, self._steps + 1)
-
-    @property
-    def moving(self) -> list[int]:
-        """Points that are not at rest."""
-        return (self._steps < STEPS_AT_REST).nonzero()[:, 0].tolist()
 
 
 class Rest:
@@ -285,32 +233,17 @@ def run_all(options: argparse.Namespace) -> dict[tuple[str, float], Tensor]:
         return {cell: future.result() for cell, future in found.items()}
 
 
-def run_all(options: argparse.Namespace) -> dict[tuple[str, float], Tensor]:
-    """Points that each method visits, by its name and the factor of the first objective."""
-    cells = [(name, scale) for name in options.methods for scale in SCALES]
-    if options.jobs == 1:
-        return {cell: run(*cell, options.steps, options.lr) for cell in cells}
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        found = {cell: pool.submit(run, *cell, options.steps, options.lr) for cell in cells}
-        return {cell: future.result() for cell, future in found.items()}
-
-
-def run_all(options: argparse.Namespace) -> dict[tuple[str, float], Tensor]:
-    """Points that each method visits, by its name and the factor of the first objective."""
-    cells = [(name, scale) for name in options.methods for scale in SCALES]
-    if options.jobs == 1:
-        return {cell: run(*cell, options.steps, options.lr) for cell in cells}
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        found = {cell: pool.submit(run, *cell, options.steps, options.lr) for cell in cells}
-        return {cell: future.result() for cell, future in found.items()}
-
-
 def main() -> None:
     """Runs all methods, prints the table and draws the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--steps", type=int, default=15_000)
+    parser.add_argument("--steps", type=int, default=40_000)
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate of Adam")
-    parser.add_argument("--methods", nargs="*", default=GRADIENT_METHODS.names())
+    parser.add_argument(
+        "--methods",
+        nargs="*",
+        default=METHODS,
+        help="any that needs inner products alone; nash_mtl and fairgrad take an hour or more",
+    )
     parser.add_argument("--figure", type=Path, default=FIGURE, help="where the picture goes")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--quick", action="store_true", help="very few steps of two methods")
