@@ -18,6 +18,7 @@ from hf_mtl.tasks import (
     RowWindow,
     RowWords,
     TaskSpec,
+    WrongRowError,
     split_words,
 )
 
@@ -117,14 +118,20 @@ def encode_rows(
         indices: Index of each row in its data set, for messages.
         encoding: What they become.
         processing_class: Tokenizer, image processor, or a processor that holds one.
+
+    Raises:
+        ValueError: If a row is wrong; its index in the data set is said.
     """
     columns = {role: role_values(rows, given) for role, given in encoding.input_columns.items()}
-    features = encoding.kind.encode(
-        columns,
-        processing_class,
-        max_length=encoding.max_length,
-        with_words=encoding.with_words,
-    )
+    try:
+        features = encoding.kind.encode(
+            columns,
+            processing_class,
+            max_length=encoding.max_length,
+            with_words=encoding.with_words,
+        )
+    except WrongRowError as error:
+        raise error.counted_from(indices[0]) from None
     words = None
     if encoding.with_words:
         texts = [split_words(text) for text in columns["text"]]

@@ -3,7 +3,14 @@
 
 from hf_mtl.tasks import types
 from hf_mtl.tasks.base import TASK_TYPES, TaskType
-from hf_mtl.tasks.inputs import INPUTS, ROW_OF_SEQUENCE, InputKind, batch_of, split_words
+from hf_mtl.tasks.inputs import (
+    INPUTS,
+    ROW_OF_SEQUENCE,
+    InputKind,
+    WrongRowError,
+    batch_of,
+    split_words,
+)
 from hf_mtl.tasks.labels import LABELS, LabelColumn, LabelKind, RowWords, TracedLabelKind
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
 from hf_mtl.tasks.names import check_metric_keys
@@ -29,6 +36,7 @@ __all__ = [
     "TaskSuite",
     "TaskType",
     "TracedLabelKind",
+    "WrongRowError",
     "batch_of",
     "check_metric_keys",
     "check_weights",

@@ -7,6 +7,7 @@ from hf_mtl.tasks.inputs.comparison import ComparisonInput
 from hf_mtl.tasks.inputs.image import ImageInput
 from hf_mtl.tasks.inputs.question_context import QuestionContextInput
 from hf_mtl.tasks.inputs.text import TextInput, split_words
+from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
 __all__ = [
     "INPUTS",
@@ -17,6 +18,7 @@ __all__ = [
     "InputKind",
     "QuestionContextInput",
     "TextInput",
+    "WrongRowError",
     "batch_of",
     "split_words",
 ]

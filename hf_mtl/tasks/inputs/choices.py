@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 
 from hf_mtl.tasks.inputs.base import INPUTS
 from hf_mtl.tasks.inputs.several_texts import SeveralTexts
+from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
 __all__ = ["ChoicesInput"]
 
@@ -35,14 +36,16 @@ class ChoicesInput(SeveralTexts):
 
 def _candidates(text: Any, choices: Any, row_index: int) -> list[dict[str, str]]:
     if not isinstance(text, str):
-        raise ValueError(
-            f"`text` must be a text in every row, but row {row_index} holds {text!r}. Remove the "
-            f"row or give it a text."
+        raise WrongRowError(
+            "`text` must be a text in every row",
+            row_index,
+            f"holds {text!r}. Remove the row or give it a text.",
         )
     is_list = isinstance(choices, Sequence) and not isinstance(choices, str)
     if not is_list or not choices or not all(isinstance(each, str) for each in choices):
-        raise ValueError(
-            f"`choices` must be a list of texts in every row, but row {row_index} holds "
-            f"{choices!r}. Remove the row or mend its choices."
+        raise WrongRowError(
+            "`choices` must be a list of texts in every row",
+            row_index,
+            f"holds {choices!r}. Remove the row or mend its choices.",
         )
     return [{"text": text, "text_pair": choice} for choice in choices]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 
 from hf_mtl.tasks.inputs.base import INPUTS
 from hf_mtl.tasks.inputs.several_texts import SeveralTexts
+from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
 __all__ = ["ComparisonInput"]
 
@@ -51,7 +52,8 @@ class ComparisonInput(SeveralTexts):
 def _check_texts(role: str, values: Sequence[Any]) -> None:
     for row_index, value in enumerate(values):
         if not isinstance(value, str):
-            raise ValueError(
-                f"`{role}` must be a text in every row, but row {row_index} holds {value!r}. "
-                f"Remove the row or give it a text."
+            raise WrongRowError(
+                f"`{role}` must be a text in every row",
+                row_index,
+                f"holds {value!r}. Remove the row or give it a text.",
             )

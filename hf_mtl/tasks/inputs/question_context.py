@@ -10,6 +10,7 @@ from torch import Tensor
 from hf_mtl._numbers import check_positive
 from hf_mtl.tasks.inputs.base import INPUTS, InputKind
 from hf_mtl.tasks.inputs.text import TextInput
+from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 from hf_mtl.tasks.window import RowWindow
 
 __all__ = ["QuestionContextInput"]
@@ -104,9 +105,10 @@ class QuestionContextInput(InputKind):
 def _check_texts(role: str, texts: Sequence[Any]) -> None:
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(
-                f"`{role}` must be a text that is not empty in every row, but row {row} holds "
-                f"{text!r}. Remove the row or give it a text."
+            raise WrongRowError(
+                f"`{role}` must be a text that is not empty in every row",
+                row,
+                f"holds {text!r}. Remove the row or give it a text.",
             )
 
 
@@ -115,9 +117,10 @@ def _whole_window(row: int, context: str, encoding: Any, tokenizer: Any) -> RowW
     sequences = encoding.sequence_ids(row)
     positions = [position for position, sequence in enumerate(sequences) if sequence == 1]
     if not positions:
-        raise ValueError(
-            f"`context` must have at least one token in every row, but row {row} holds "
-            f"{context!r}. Remove the row or give it a text."
+        raise WrongRowError(
+            "`context` must have at least one token in every row",
+            row,
+            f"holds {context!r}. Remove the row or give it a text.",
         )
     offsets = encoding["offset_mapping"][row]
     return RowWindow(
@@ -148,10 +151,11 @@ def _windows(whole: RowWindow, limit: int, stride: int) -> Iterator[RowWindow]:
         return
     room = limit - (whole.length - len(whole.spans))
     if room <= stride:
-        raise ValueError(
-            f"`stride` must be less than the tokens of the context that fit into `max_length`, but "
-            f"row {whole.row} has room for {max(room, 0)} beside its question, and the stride is "
-            f"{stride}. Give a smaller `stride` or a larger `max_length`, or remove the row."
+        raise WrongRowError(
+            "`stride` must be less than the tokens of the context that fit into `max_length`",
+            whole.row,
+            f"has room for {max(room, 0)} beside its question, and the stride is {stride}. Give a "
+            f"smaller `stride` or a larger `max_length`, or remove the row.",
         )
     begin = 0
     while begin + room < len(whole.spans):

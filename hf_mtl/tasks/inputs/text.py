@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_mtl.tasks.inputs.base import INPUTS, InputKind
+from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
 __all__ = ["TextInput", "split_words"]
 
@@ -32,9 +33,10 @@ def _joined(value: Any, role: str, row_index: int) -> str:
         return value
     if isinstance(value, Sequence) and all(isinstance(word, str) for word in value):
         return " ".join(value)
-    raise ValueError(
-        f"`{role}` must be a text or a list of words in every row, but row {row_index} holds "
-        f"{value!r}. Remove the row or give it a text."
+    raise WrongRowError(
+        f"`{role}` must be a text or a list of words in every row",
+        row_index,
+        f"holds {value!r}. Remove the row or give it a text.",
     )
 
 

@@ -211,3 +211,15 @@ def test_sizes_count_all_slots_and_keep_a_sources_own_batch_size(tokenizer):
         "own": (5, 6),
         "other": (5, 24),
     }
+
+
+def test_a_wrong_row_is_named_by_its_place_in_the_data(tokenizer):
+    """Rows are encoded a thousand at a time."""
+    rows = Dataset.from_dict({"text": ["red fox"] * 1500, "choices": [["a", "b"]] * 1499 + [[]]})
+    suite = TaskSuite({"ending": TaskSpec("multiple-choice")})
+    rows = rows.add_column("label", [0] * 1500)
+    with pytest.raises(ValueError, match=r"list of texts in every row, but row 1499 holds \[\]"):
+        prepare(suite, {"ending": rows}, tokenizer)
+    texts = Dataset.from_dict({"text": ["red"] * 1200 + [None], "label": [0.0] * 1201})
+    with pytest.raises(ValueError, match="list of words in every row, but row 1200 holds None"):
+        prepare(TaskSuite({"score": TaskSpec("regression")}), {"score": texts}, tokenizer)
