@@ -15,6 +15,11 @@ from hf_mtl.tasks import TaskSpec
 
 __all__ = ["Native", "NativeModule"]
 
+# Families whose heads tell the base model which positions to attend from, and the one head of
+# theirs that does not. A shared backbone has been run before its heads.
+_STEERING = frozenset({"longformer"})
+_NOT_STEERING = "AutoModelForTokenClassification"
+
 
 class NativeModule(HeadModule):
     """Genuine model class whose base model replays what the shared backbone has computed.
@@ -78,6 +83,13 @@ class Native(Head):
     is_native: ClassVar[bool] = True
 
     def build(self, spec: TaskSpec, backbone: PreTrainedModel) -> HeadModule:
+        family = backbone.config.model_type
+        if family in _STEERING and spec.task_type.auto_model != _NOT_STEERING:
+            raise ValueError(
+                f"`head` of a {spec.type} task must be another one than 'native' on a {family}, "
+                f"whose own heads change what the backbone attends to. Use 'pooled' if the task "
+                f"has one answer a row, or another backbone."
+            )
         num_outputs = spec.num_outputs
         model, bypassed = genuine_head(spec.task_type.auto_model, backbone, num_outputs)
         has_choice_axis = spec.task_type.has_choice_axis

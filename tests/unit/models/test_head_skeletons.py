@@ -5,10 +5,12 @@ import gc
 
 import pytest
 import torch
-from transformers import BertModel, GPT2Config, GPT2Model
+from transformers import BertModel, GPT2Config, GPT2Model, LongformerConfig, LongformerModel
 
+from hf_mtl.models import MultiTaskModel
 from hf_mtl.models import backbone as address
 from hf_mtl.models.backbone import genuine_head
+from hf_mtl.tasks import TaskSpec
 
 AUTO_MODELS = ("AutoModelForSequenceClassification", "AutoModelForTokenClassification")
 
@@ -95,3 +97,24 @@ def test_adapters_that_were_put_into_the_backbone_are_not_bypassed(bert, auto_mo
     _, bypassed = genuine_head(auto_model, bert, 3)
     pooler = {"pooler.dense.weight", "pooler.dense.bias"}
     assert bypassed == (pooler if "Token" in auto_model else set())
+
+
+@pytest.mark.parametrize("task_type", ["text-classification", "question-answering"])
+def test_heads_that_steer_the_backbone_are_refused(task_type):
+    """Longformer's would be read from another attention than the family's."""
+    config = LongformerConfig(
+        vocab_size=24,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        attention_window=4,
+        max_position_embeddings=40,
+    )
+    labels = ("a", "b") if task_type == "text-classification" else None
+    with pytest.raises(ValueError, match="must be another one than 'native' on a longformer"):
+        MultiTaskModel.from_backbone(
+            LongformerModel(config), {"task": TaskSpec(task_type, labels=labels)}
+        )
+    parts = {"parts": TaskSpec("token-classification", labels=("O", "NAME"))}
+    MultiTaskModel.from_backbone(LongformerModel(config), parts)
