@@ -54,7 +54,8 @@ class SchedulingTrainer(EvaluatingTrainer):
         is_new = self.optimizer is None
         optimizer: Optimizer = super().create_optimizer(model)
         bare = self.accelerator.unwrap_model(self.model)
-        self._first_rate = None
+        if is_new:
+            self._first_rate = None
         if is_new and has_groups(self.args, bare.suite):
             wrapped = self.model if model is None else model
             decayed = {plain_name(name) for name in self.get_decay_parameter_names(wrapped)}

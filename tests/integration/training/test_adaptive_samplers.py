@@ -59,13 +59,8 @@ def test_rates_change_in_the_segment_after_the_next(toy_trainer, name):
 @pytest.mark.parametrize(
     "name",
     [
-        "online_mixing",
         "stop_and_go",
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ADAPTIVE
-            if name not in ("online_mixing", "stop_and_go")
-        ),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ADAPTIVE if name != "stop_and_go"),
     ],
 )
 def test_a_resumed_run_equals_the_uninterrupted_one(toy_trainer, name):

@@ -81,6 +81,8 @@ def test_the_log_shows_the_rate_that_was_set_and_those_of_heads(toy_trainer, toy
     suite = toy_suite.replace("topic", learning_rate=0.5)
     trainer = toy_trainer(suite=suite, **ALL, layer_decay=0.5)
     trainer.train()
+    trainer.create_optimizer()  # once there is one, it stays
+    assert trainer._first_rate == 0.5
     plain = toy_trainer("plain", **ALL)
     plain.train()
     logged = [line for line in trainer.state.log_history if "loss" in line]
