@@ -9,6 +9,7 @@ __all__ = [
     "check_interval",
     "check_not_negative",
     "check_positive",
+    "finite_or_none",
     "is_position",
 ]
 
@@ -61,6 +62,11 @@ def check_interval(name: str, value: object, interval: str) -> None:
     is_below = number <= high if interval.endswith("]") else number < high
     if not (is_above and is_below):
         raise ValueError(f"`{name}` must be in {interval}, but got {value!r}.")
+
+
+def finite_or_none(value: object) -> object:
+    """The value, or ``None`` for a float that is not finite, which JSON cannot hold."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_position(value: object) -> bool:

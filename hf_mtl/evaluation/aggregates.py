@@ -2,6 +2,7 @@
 """All numbers of an evaluation: those of each task, and one for all tasks."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import fmean
 
 from hf_mtl._checks import check_known, check_same_names
@@ -11,6 +12,7 @@ from hf_mtl.evaluation.scores import metrics_of, task_scores
 from hf_mtl.tasks import TaskSuite
 
 __all__ = [
+    "FirstMetric",
     "aggregate_names",
     "aggregates",
     "check_baseline_scores",
@@ -19,15 +21,27 @@ __all__ = [
 ]
 
 
-def first_metrics(suite: TaskSuite) -> dict[str, bool]:
-    """Whether greater is better for the first metric of each task, by the metric's key.
+@dataclass(frozen=True)
+class FirstMetric:
+    """The metric of a task that counts where there is to be one number.
 
-    The key is ``{task}_{metric}``; keys come in the order of the tasks.
+    Attributes:
+        name: Name of the metric.
+        key: Key of its value, without the prefix: ``{task}_{metric}``.
+        greater_is_better: Whether a larger value is the better one.
     """
+
+    name: str
+    key: str
+    greater_is_better: bool
+
+
+def first_metrics(suite: TaskSuite) -> dict[str, FirstMetric]:
+    """The first metric of each task."""
     found = {}
     for task in suite:
         name, metric = next(iter(metrics_of(suite, task).items()))
-        found[f"{task}_{name}"] = metric.greater_is_better
+        found[task] = FirstMetric(name, f"{task}_{name}", metric.greater_is_better)
     return found
 
 
@@ -39,7 +53,7 @@ def aggregate_names(suite: TaskSuite, *, has_baselines: bool = False) -> list[st
         has_baselines: Whether there are scores to compare each of them with.
     """
     names = []
-    if all(first_metrics(suite).values()):
+    if all(metric.greater_is_better for metric in first_metrics(suite).values()):
         is_weighted = any(suite.weights.values()) and len(set(suite.weights.values())) > 1
         names = ["mean", *(["weighted_mean"] if is_weighted else [])]
     return [*names, *(["delta_m"] if has_baselines else [])]
@@ -59,22 +73,20 @@ def aggregates(
 
     Args:
         suite: The tasks.
-        scores: Value of the first metric of each, by its key ``{task}_{metric}``.
+        scores: Value of the first metric of each.
         baseline_scores: What to compare it with, by task; tasks without one do not count.
     """
-    directions = first_metrics(suite)
-    by_task = dict(zip(suite, (scores[key] for key in directions), strict=True))
-    better = dict(zip(suite, directions.values(), strict=True))
+    first = first_metrics(suite)
     known = {task: own for task, own in (baseline_scores or {}).items() if task in suite}
     values = {}
     for name in aggregate_names(suite, has_baselines=bool(known)):
         if name == "mean":
-            values[name] = fmean(by_task.values())
+            values[name] = fmean(scores[task] for task in suite)
         elif name == "weighted_mean":
-            values[name] = fmean(by_task.values(), weights=suite.weights.values())
+            values[name] = fmean((scores[task] for task in suite), weights=suite.weights.values())
         else:
             values[name] = fmean(
-                (1 if better[task] else -1) * (by_task[task] - own) / abs(own)
+                (1 if first[task].greater_is_better else -1) * (scores[task] - own) / abs(own)
                 for task, own in known.items()
             )
     return values
@@ -112,7 +124,8 @@ def task_metrics(
     values[f"{prefix}_loss"] = fmean(
         weight * collected[task].loss for task, weight in suite.weights.items()
     )
-    scores = {key: values[f"{prefix}_{key}"] for key in first_metrics(suite)}
+    first = first_metrics(suite)
+    scores = {task: values[f"{prefix}_{metric.key}"] for task, metric in first.items()}
     found = aggregates(suite, scores, baseline_scores)
     return values | {f"{prefix}_{name}": value for name, value in found.items()}
 

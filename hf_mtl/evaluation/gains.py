@@ -10,7 +10,6 @@ from typing import Any
 from scipy.stats import t as student
 
 from hf_mtl.evaluation.aggregates import aggregates, first_metrics
-from hf_mtl.evaluation.scores import metrics_of
 from hf_mtl.tasks import TaskSuite
 
 __all__ = ["HELPED", "HURT", "NOISE", "Estimate", "TaskGain", "delta_m", "task_gains"]
@@ -136,18 +135,16 @@ def task_gains(
         together: Scores of each trained with the others, with the same seeds.
         constant: Score of the best constant answer of some tasks.
     """
-    names = {task: next(iter(metrics_of(suite, task))) for task in suite}
-    directions = dict(zip(suite, first_metrics(suite).values(), strict=True))
     return tuple(
         TaskGain(
             task=task,
-            metric=names[task],
-            greater_is_better=directions[task],
+            metric=metric.name,
+            greater_is_better=metric.greater_is_better,
             alone=_estimate(alone[task]),
             together=_estimate(together[task]),
             constant=constant.get(task),
         )
-        for task in suite
+        for task, metric in first_metrics(suite).items()
     )
 
 
@@ -166,13 +163,12 @@ def delta_m(suite: TaskSuite, gains: Sequence[TaskGain]) -> Estimate | None:
     is_known = len(alone) == len(together) == len(gains)
     if not is_known or any(0 in values for values in alone.values()):
         return None
-    keys = dict(zip(suite, first_metrics(suite), strict=True))
     num_seeds = len(next(iter(alone.values())))
     return Estimate(
         tuple(
             aggregates(
                 suite,
-                {keys[task]: values[index] for task, values in together.items()},
+                {task: values[index] for task, values in together.items()},
                 {task: values[index] for task, values in alone.items()},
             )["delta_m"]
             for index in range(num_seeds)

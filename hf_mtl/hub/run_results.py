@@ -2,14 +2,14 @@
 """What a run gave, in a file beside its model, from which the card is written."""
 
 import json
-import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hf_mtl._checks import unknown_name
+from hf_mtl._files import write_whole
+from hf_mtl._numbers import finite_or_none
 from hf_mtl.tasks import TaskSuite
 
 __all__ = ["RESULTS_FILE", "RunResults"]
@@ -56,7 +56,9 @@ class RunResults:
     command: str | None = None
 
     def __post_init__(self) -> None:
-        rows = [{name: _plain(value) for name, value in row.items()} for row in self.results]
+        rows = [
+            {name: finite_or_none(value) for name, value in row.items()} for row in self.results
+        ]
         object.__setattr__(self, "results", rows)
         for row in self.results:
             if missing := [name for name in _ROW_FIELDS if name not in row]:
@@ -99,9 +101,7 @@ class RunResults:
     def save(self, folder: str | Path) -> Path:
         """Writes ``results.json`` into a folder, whole or not at all; returns its path."""
         path = Path(folder) / RESULTS_FILE
-        unfinished = path.with_name(f"{RESULTS_FILE}.part")
-        unfinished.write_text(self.to_json(), "utf-8")
-        os.replace(unfinished, path)
+        write_whole(path, self.to_json())
         return path
 
     @classmethod
@@ -119,7 +119,3 @@ class RunResults:
                 f"`hf-mtl train` writes it at the end."
             )
         return cls.from_json(path.read_text("utf-8"))
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

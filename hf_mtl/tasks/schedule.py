@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """When in the training a task is learned, and how much it counts then."""
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from typing import Any
 
 from hf_mtl._checks import unknown_name
 from hf_mtl._numbers import check_interval, check_not_negative
+from hf_mtl._points import around, check_points
 
 __all__ = ["TaskSchedule"]
 
@@ -101,26 +100,11 @@ class TaskSchedule:
     def _given_factor(self, progress: float) -> float:
         if not self.weights:
             return 1.0
-        times = [point["at"] for point in self.weights]
-        after = bisect_right(times, progress)
-        left, right = self.weights[max(after - 1, 0)], self.weights[min(after, len(times) - 1)]
-        if after in (0, len(times)):
-            return left["weight"]
-        share = (progress - left["at"]) / (right["at"] - left["at"])
-        return left["weight"] + share * (right["weight"] - left["weight"])
+        left, right, share = around(self.weights, progress)
+        return float(left["weight"] + share * (right["weight"] - left["weight"]))
 
 
-def _check_weights(weights: object) -> None:
-    if isinstance(weights, str | Mapping) or not isinstance(weights, Sequence):
-        raise TypeError(f"`schedule.weights` must be a list of points, but got {weights!r}.")
+def _check_weights(weights: Sequence[Mapping[str, float]]) -> None:
+    check_points("schedule.weights", weights, "weight")
     for i, point in enumerate(weights):
-        if not isinstance(point, Mapping) or set(point) != {"at", "weight"}:
-            raise TypeError(
-                f"`schedule.weights[{i}]` must be a mapping with `at` and `weight`, but got "
-                f"{point!r}."
-            )
-        check_interval(f"schedule.weights[{i}].at", point["at"], "[0, 1]")
         check_not_negative(f"schedule.weights[{i}].weight", point["weight"])
-    times = [point["at"] for point in weights]
-    if any(a >= b for a, b in pairwise(times)):
-        raise ValueError(f"`schedule.weights` must be in order, but got `at` {times}.")

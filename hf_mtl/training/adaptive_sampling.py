@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from hf_mtl.data import SAMPLERS, AdaptiveSampler, Segment, SettledRates, SourceSize, StepPlan
+from hf_mtl.data.samplers.base import draw_odds
 from hf_mtl.evaluation import first_metrics
 from hf_mtl.tasks import TaskSuite
 from hf_mtl.training.adaptive_checks import (
@@ -51,7 +52,7 @@ class _Run:
 
     def chances(self, rates: Sequence[float]) -> list[float]:
         """Chance of a step to have each source, at some rates."""
-        odds = [r / size.mean_batch_rows for r, size in zip(rates, self.sizes, strict=True)]
+        odds = draw_odds(rates, self.sizes)
         num_draws = int(self.plan.tasks_per_step)
         return [1 - (1 - own / sum(odds)) ** num_draws for own in odds]
 
@@ -171,10 +172,10 @@ class AdaptiveSampling(TrainerCallback):
             return
         losses, scores = {}, {}
         suite = self._suite()
-        for task, (key, is_greater) in zip(suite, first_metrics(suite).items(), strict=True):
+        for task, first in first_metrics(suite).items():
             losses[task] = metrics.get(f"eval_{task}_loss")
-            score = metrics.get(f"eval_{key}")
-            scores[task] = score if score is None or is_greater else -score
+            score = metrics.get(f"eval_{first.key}")
+            scores[task] = score if score is None or first.greater_is_better else -score
         self._state = run.sampler.state_after_evaluation(
             self._state, self._by_source(losses), self._by_source(scores)
         )

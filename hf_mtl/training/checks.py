@@ -321,7 +321,9 @@ def set_best_metric_direction(
     key = args.metric_for_best_model.removeprefix("eval_")
     directions = _direction_by_key(suite, args)
     if key in ("mean", "weighted_mean") and key not in directions:
-        worse = [name for name, is_greater in first_metrics(suite).items() if not is_greater]
+        worse = [
+            metric.key for metric in first_metrics(suite).values() if not metric.greater_is_better
+        ]
         reason = f"{worse} better when lower" if worse else "all tasks of equal weight"
         raise ValueError(
             f"`metric_for_best_model` must name a metric that is reported, but got 'eval_{key}' "

@@ -103,8 +103,8 @@ class EarlyStopping(TrainerCallback):
         keys = set() if args.early_stopping_patience is None else {_best_key(args)}
         if args.task_patience is not None:
             suite = self._suite()
-            by_task = zip(suite, first_metrics(suite), strict=True)
-            keys |= {f"eval_{key}" for task, key in by_task if suite.weights[task]}
+            first = first_metrics(suite)
+            keys |= {f"eval_{first[task].key}" for task in suite if suite.weights[task]}
         return keys
 
     def remaining(self, weights: Mapping[str, float]) -> dict[str, float]:
@@ -114,18 +114,18 @@ class EarlyStopping(TrainerCallback):
     def _stop_tasks(self, metrics: Mapping[str, float], patience: int, state: Any) -> None:
         suite = self._suite()
         present = suite.weights_at(state.global_step / max(1, state.max_steps))
-        for task, (key, is_greater) in zip(suite, first_metrics(suite).items(), strict=True):
+        for task, first in first_metrics(suite).items():
             if task in self.stopped or not present[task]:
                 continue
-            value = metrics[f"eval_{key}"]
+            value = metrics[f"eval_{first.key}"]
             waiting = self._state.tasks.setdefault(task, _Waiting())
-            waiting.add(value, greater_is_better=is_greater)
+            waiting.add(value, greater_is_better=first.greater_is_better)
             if waiting.num_worse >= patience:
                 self._state.stopped[task] = state.global_step
                 if state.is_world_process_zero:
                     logger.warning(
                         f"Task {task!r} is trained no more from step {state.global_step} on: for "
-                        f"{patience} evaluations, eval_{key} was not better than "
+                        f"{patience} evaluations, eval_{first.key} was not better than "
                         f"{waiting.best}."
                     )
 

@@ -53,13 +53,13 @@ class SchedulingTrainer(EvaluatingTrainer):
         """The optimizer, with groups by learning rate and weight decay."""
         is_new = self.optimizer is None
         optimizer: Optimizer = super().create_optimizer(model)
-        bare = self.accelerator.unwrap_model(self.model)
-        if is_new:
-            self._first_rate = None
-        if is_new and has_groups(self.args, bare.suite):
+        if not is_new:
+            return optimizer
+        self._first_rate = None
+        if has_groups(self.args, self.suite):
             wrapped = self.model if model is None else model
             decayed = {plain_name(name) for name in self.get_decay_parameter_names(wrapped)}
-            split_by_rate(optimizer, wrapped, bare, self.args, decayed)
+            split_by_rate(optimizer, wrapped, self.model, self.args, decayed)
             self._first_rate = optimizer.param_groups[0]["lr"]
         return optimizer
 

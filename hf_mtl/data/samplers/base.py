@@ -21,6 +21,7 @@ __all__ = [
     "SourceSize",
     "Span",
     "TaskSampler",
+    "draw_odds",
     "draws_per_row",
     "middle_of",
 ]
@@ -119,7 +120,15 @@ def draws_per_row(rates: Sequence[float], sizes: Sequence[SourceSize]) -> float:
     A draw of source m takes b_m rows and happens with probability proportional to r_m / b_m, so
     that it takes sum(r) / sum(r / b) rows on average, and sum(r) is 1.
     """
-    return sum(rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True))
+    return sum(draw_odds(rates, sizes))
+
+
+def draw_odds(rates: Sequence[float], sizes: Sequence[SourceSize]) -> list[float]:
+    """Odds of a draw of each source such that examples come at some rates.
+
+    A source with larger batches is drawn less often for them.
+    """
+    return [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
 
 
 class TaskSampler(ABC):

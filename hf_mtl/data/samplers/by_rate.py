@@ -13,6 +13,7 @@ from hf_mtl.data.samplers.base import (
     SourceSize,
     Span,
     TaskSampler,
+    draw_odds,
     draws_per_row,
     middle_of,
 )
@@ -51,9 +52,9 @@ def random_draws(
     generator: torch.Generator,
 ) -> list[int]:
     """Independent draws of positions of sources, such that examples come at the rates."""
-    odds = [rate / size.mean_batch_rows for rate, size in zip(rates, sizes, strict=True)]
+    odds = torch.tensor(draw_odds(rates, sizes), dtype=torch.float64)
     drawn: list[int] = torch.multinomial(
-        torch.tensor(odds, dtype=torch.float64), num_draws, replacement=True, generator=generator
+        odds, num_draws, replacement=True, generator=generator
     ).tolist()
     return drawn
 

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates that the user gives for several points of the training."""
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar, final
 
 from hf_mtl._checks import check_same_names
-from hf_mtl._numbers import check_interval
+from hf_mtl._points import around, check_points
 from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
 from hf_mtl.data.samplers.by_name import check_probabilities, rates_by_name
 from hf_mtl.data.samplers.by_rate import RandomSampler
@@ -63,33 +61,17 @@ class ScheduledSampler(RandomSampler):
         return True
 
     def rates(self, sizes: Sequence[SourceSize], progress: float = 0.0) -> list[float]:
-        times = [point["at"] for point in self.points]
-        after = bisect_right(times, progress)
-        left, right = (
-            rates_by_name(self.points[i]["probabilities"], sizes)
-            for i in (max(after - 1, 0), min(after, len(times) - 1))
-        )
-        if after in (0, len(times)):
-            return left
-        share = (progress - times[after - 1]) / (times[after] - times[after - 1])
+        *ends, share = around(self.points, progress)
+        left, right = (rates_by_name(point["probabilities"], sizes) for point in ends)
         return [a + share * (b - a) for a, b in zip(left, right, strict=True)]
 
 
-def _check_points(points: object) -> None:
-    if isinstance(points, (str, Mapping)) or not isinstance(points, Sequence):
-        raise TypeError(f"`points` must be a list of points, but got {points!r}.")
+def _check_points(points: Sequence[Mapping[str, Any]]) -> None:
+    check_points("points", points, "probabilities")
     if not points:
         raise ValueError("`points` must hold at least one point, but got none.")
     for i, point in enumerate(points):
-        if not isinstance(point, Mapping) or set(point) != {"at", "probabilities"}:
-            raise TypeError(
-                f"`points[{i}]` must be a mapping with `at` and `probabilities`, but got {point!r}."
-            )
-        check_interval(f"points[{i}].at", point["at"], "[0, 1]")
         check_probabilities(f"points[{i}].probabilities", point["probabilities"])
-    times = [point["at"] for point in points]
-    if any(a >= b for a, b in pairwise(times)):
-        raise ValueError(f"`points` must be in order, but got `at` {times}.")
     given = [item for point in points for item in point["probabilities"].items()]
     drawn = {source for source, value in given if value}
     if never := sorted({source for source, _ in given} - drawn):

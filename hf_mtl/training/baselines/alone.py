@@ -61,8 +61,8 @@ def recipe_alone(recipe: Recipe, task: str, *, steps: int, steps_together: int) 
     }
     kept |= _scaled(args, steps / steps_together)
     if not _judges_alone(args.metric_for_best_model, suite):
-        (metric,) = first_metrics(suite)
-        kept["metric_for_best_model"] = f"eval_{metric}"
+        (metric,) = first_metrics(suite).values()
+        kept["metric_for_best_model"] = f"eval_{metric.key}"
         kept.pop("greater_is_better", None)
     kept |= {"tasks_per_step": "all", "max_steps": steps}
     return replace(recipe, suite=suite, arguments=kept)

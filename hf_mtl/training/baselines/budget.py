@@ -4,7 +4,7 @@
 from statistics import fmean
 
 from hf_mtl.data import StepPlan
-from hf_mtl.data.samplers.base import NUM_PARTS, middle_of
+from hf_mtl.data.samplers.base import NUM_PARTS, draw_odds, middle_of
 from hf_mtl.data.samplers.rounds import draws_in_rounds
 from hf_mtl.tasks import TaskSuite
 
@@ -43,9 +43,9 @@ def _draws_of_step(plan: StepPlan, progress: float) -> dict[str, float]:
         return {
             source: count / plan.num_steps for source, count in zip(plan.sizes, draws, strict=True)
         }
-    # Rates are shares in the examples: a source with larger batches is drawn less often for them.
-    rates = plan.rates(progress)
-    odds = {source: rates[source] / size.mean_batch_rows for source, size in plan.sizes.items()}
+    odds = draw_odds(list(plan.rates(progress).values()), list(plan.sizes.values()))
+    draws_per_step = int(plan.tasks_per_step)
     return {
-        source: int(plan.tasks_per_step) * odd / sum(odds.values()) for source, odd in odds.items()
+        source: draws_per_step * odd / sum(odds)
+        for source, odd in zip(plan.sizes, odds, strict=True)
     }

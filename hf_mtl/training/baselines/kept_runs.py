@@ -2,13 +2,13 @@
 """What a run gave, kept in a small file until somebody asks for the same run again."""
 
 import json
-import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from hf_mtl._files import write_whole
+from hf_mtl._numbers import finite_or_none
 from hf_mtl.evaluation import ResultRow
 
 __all__ = ["KeptRun", "check_cache", "finite_rows"]
@@ -50,10 +50,8 @@ class KeptRun:
             path: The file.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.part")
         text = json.dumps(asdict(self), indent=2, allow_nan=False)
-        unfinished.write_text(f"{text}\n", encoding="utf-8")
-        os.replace(unfinished, path)
+        write_whole(path, f"{text}\n")
 
     @classmethod
     def load(cls, path: Path) -> "KeptRun":
@@ -96,8 +94,4 @@ def finite_rows(rows: Iterable[ResultRow]) -> list[dict[str, Any]]:
     Args:
         rows: Rows of the table of results.
     """
-    return [{name: _finite(value) for name, value in asdict(row).items()} for row in rows]
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return [{name: finite_or_none(value) for name, value in asdict(row).items()} for row in rows]
