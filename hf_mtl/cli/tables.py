@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hf_mtl.evaluation import ResultRow
     from hf_mtl.evaluation.gains import Estimate, TaskGain
     from hf_mtl.training.baselines import Baselines
-    from hf_mtl.training.plan import Plan
+    from hf_mtl.training.plan import Plan, SourcePlan
 
 __all__ = ["baselines_table", "model_view", "plan_view", "results_table"]
 
@@ -128,11 +128,17 @@ def _sources_table(plan: "Plan") -> Table:
             Text(source.name),
             _count(source.train_rows),
             _count(source.test_rows),
-            _count(source.batch_size),
+            _batch_size(source),
             _count(source.batches),
             _count(source.longest),
         )
     return table
+
+
+def _batch_size(source: "SourcePlan") -> str:
+    if source.batch_tokens is None:
+        return _count(source.batch_size)
+    return f"{source.batch_tokens:,} tokens"
 
 
 def _totals(plan: "Plan") -> Table:

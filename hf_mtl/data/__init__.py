@@ -43,6 +43,8 @@ from hf_mtl.data.source_checks import check_source
 from hf_mtl.data.splits import split_dataset, subsample
 from hf_mtl.data.step_plan import StepPlan
 from hf_mtl.data.streams import StreamPositions, StreamSource
+from hf_mtl.data.token_batches import TokenBatches
+from hf_mtl.data.token_budgets import token_batches, tokens_of_batch
 
 __all__ = [
     "SAMPLERS",
@@ -80,6 +82,7 @@ __all__ = [
     "StreamSource",
     "TaskSampler",
     "TemperatureSampler",
+    "TokenBatches",
     "UniMaxSampler",
     "UniformSampler",
     "check_lengths",
@@ -94,5 +97,7 @@ __all__ = [
     "row_sizes",
     "split_dataset",
     "subsample",
+    "token_batches",
+    "tokens_of_batch",
     "train_dataloader",
 ]

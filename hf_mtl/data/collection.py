@@ -14,6 +14,7 @@ from hf_mtl.data.samplers import SourceSize, TaskSampler
 from hf_mtl.data.stored_rows import StoredRows
 from hf_mtl.data.streams import BlockStart, StreamPositions, StreamSource
 from hf_mtl.data.streams.checks import check_unknown_lengths
+from hf_mtl.data.token_batches import TokenBatches
 from hf_mtl.tasks import TaskSuite
 
 __all__ = ["PreparedSource", "SourceCollection", "SourceRows"]
@@ -179,6 +180,7 @@ class SourceCollection(TorchDataset[SourceRows]):
         max_steps: int = -1,
         draws_per_step: int = 1,
         sampler: TaskSampler | None = None,
+        token_batches: Mapping[str, TokenBatches] | None = None,
     ) -> dict[str, SourceSize]:
         """Size of every source, as the step plan wants it.
 
@@ -190,6 +192,7 @@ class SourceCollection(TorchDataset[SourceRows]):
             max_steps: Steps of the run, which streams of unknown length need; below 1: not given.
             draws_per_step: Most draws of one source in a step.
             sampler: What chooses between the sources; ``None``: nothing does.
+            token_batches: How sources that draw by tokens are cut into draws; others count rows.
 
         Raises:
             ValueError: If a stream of unknown length is there without ``max_steps``, or beside
@@ -199,6 +202,8 @@ class SourceCollection(TorchDataset[SourceRows]):
             name: (source.batch_size or batch_size) * num_slots
             for name, source in self.sources.items()
         }
+        by_tokens = token_batches or {}
+        rows_of_draw |= {name: int(each.rows.max()) for name, each in by_tokens.items()}
         if unknown := [name for name, source in self.sources.items() if source.num_rows is None]:
             check_unknown_lengths(unknown, max_steps, sampler if len(self.sources) > 1 else None)
         # As many draws as the run has, whatever the batches of the other sources.
@@ -209,6 +214,7 @@ class SourceCollection(TorchDataset[SourceRows]):
                 rows_of_draw[name],
                 is_stream=isinstance(source, StreamSource),
                 is_nominal=source.num_rows is None,
+                token_batches=by_tokens.get(name),
             )
             for name, source in self.sources.items()
         }

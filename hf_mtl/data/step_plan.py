@@ -48,8 +48,9 @@ class StepPlan(Sampler[list[Draw]]):
     Every optimizer step is exactly ``accumulation`` micro-batches. Within an epoch the draws of a
     source walk through a fresh permutation of its rows for each pass, so that each row comes once
     a pass. Rows of a stream are positions in its own order, counted on from the start of the
-    epoch. A draw with fewer rows than slots leaves some slots without it: on one rank a
-    micro-batch may hold fewer draws than its neighbours, or none.
+    epoch. Where a source draws by tokens, rows of like length are drawn together, and the draws of
+    a pass are shuffled. A draw with fewer rows than slots leaves some slots without it: on one rank
+    a micro-batch may hold fewer draws than its neighbours, or none.
 
     Args:
         sizes: Size of each source by its name; ``SourceCollection.sizes`` gives them.
@@ -232,13 +233,10 @@ class StepPlan(Sampler[list[Draw]]):
             for index in count(skipped):
                 yield np.arange(index * size.batch_size, (index + 1) * size.batch_size)
         first_pass, first_batch = divmod(skipped, size.num_batches)
-        first_row = first_batch * size.batch_size
         for pass_index in count(first_pass):
             generator = np.random.default_rng(self._seed_of("rows", source, pass_index))
-            rows = generator.permutation(size.num_rows)
-            for start in range(first_row, size.num_rows, size.batch_size):
-                yield rows[start : start + size.batch_size]
-            first_row = 0
+            yield from islice(_batches_of_pass(size, generator), first_batch, None)
+            first_batch = 0
 
     def _micro_batch(self, step: list[tuple[str, Rows]], micro_batch: int) -> list[Draw]:
         """What this rank gets of a step in one of its micro-batches."""
@@ -267,6 +265,16 @@ class StepPlan(Sampler[list[Draw]]):
         """Seed of one use of randomness; 63 bits, because PyTorch's seeds are signed."""
         text = repr((self.seed, self.epoch, *names))
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def _batches_of_pass(size: SourceSize, generator: np.random.Generator) -> Iterator[Rows]:
+    """Rows of every draw of one pass over a source."""
+    if size.token_batches is not None:
+        yield from size.token_batches.shuffled(generator)
+        return
+    rows = generator.permutation(size.num_rows)
+    for start in range(0, size.num_rows, size.batch_size):
+        yield rows[start : start + size.batch_size]
 
 
 def share(rows: Rows, slot: int, num_slots: int) -> Rows:

@@ -47,6 +47,8 @@ class TaskSpec:
             tokenizer allows.
         batch_size: Rows of the task's source in a batch, on each device. ``None``: what the
             training arguments say.
+        batch_tokens: Likewise in tokens, padding included: as many rows as fit, in place of
+            ``batch_size``.
         learning_rate: Learning rate of the task's head. ``None``: what the training arguments say.
         weight_decay: Weight decay of the task's head; biases and norms have none. Likewise.
         schedule: When in the training the task is learned and its head moved, and how much it
@@ -77,6 +79,7 @@ class TaskSpec:
     source: str | None = None
     max_length: int | None = None
     batch_size: int | None = None
+    batch_tokens: int | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
     schedule: Mapping[str, Any] | None = None
@@ -91,8 +94,13 @@ class TaskSpec:
         object.__setattr__(self, "metrics", _checked_metrics(self.metrics))
         _check_weight(self.weight)
         _check_source_name(self.source)
-        for name in ("max_length", "batch_size"):
+        for name in ("max_length", "batch_size", "batch_tokens"):
             _check_count(name, getattr(self, name))
+        if self.batch_size is not None and self.batch_tokens is not None:
+            raise ValueError(
+                f"`batch_tokens` must be left out beside `batch_size`, but got {self.batch_tokens} "
+                f"beside {self.batch_size}. Say how many rows a batch has, or how many tokens."
+            )
         if self.learning_rate is not None:
             check_positive("learning_rate", self.learning_rate)
         if self.weight_decay is not None:

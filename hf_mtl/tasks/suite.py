@@ -192,7 +192,7 @@ class TaskSuite(Mapping[str, TaskSpec]):
     def _check_sources(self) -> None:
         for source, (first, *others) in self.sources.items():
             for other in others:
-                for name in ("max_length", "batch_size"):
+                for name in ("max_length", "batch_size", "batch_tokens"):
                     values = getattr(self[first], name), getattr(self[other], name)
                     if values[0] != values[1]:
                         raise ValueError(

@@ -8,7 +8,15 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from hf_mtl.data import Collate, Draw, PreparedSource, SourceCollection, SourceRows, row_sizes
+from hf_mtl.data import (
+    Collate,
+    Draw,
+    PreparedSource,
+    SourceCollection,
+    SourceRows,
+    row_sizes,
+    token_batches,
+)
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.backbone import drop_cache
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
@@ -32,23 +40,48 @@ def longest_rows(source: PreparedSource, count: int) -> tuple[int, ...]:
 
 
 def largest_forwards(
-    train: SourceCollection, batch_size: int, *, draws: int | None, merged: bool
+    train: SourceCollection,
+    batch_size: int,
+    *,
+    batch_tokens: int | None = None,
+    draws: int | None,
+    merged: bool,
 ) -> list[dict[str, Tensor]]:
     """Inputs of the largest forwards that training may see, one for each kind of step.
 
     Args:
         train: Rows to train on. A stream's longest rows are taken from its first ones.
         batch_size: Rows of a batch for sources that say nothing else.
+        batch_tokens: Tokens of one, in place of rows.
         draws: Draws of a step; ``None``: one of each source.
         merged: Whether the draws of a step share a forward.
     """
-    rows = [
-        _largest_rows(train, name, source.batch_size or batch_size)
+    by_tokens = token_batches(train, batch_tokens)
+    largest = [
+        [train[Draw(name, tuple(rows.tolist()))] for rows in by_tokens[name].largest()]
+        if name in by_tokens
+        else [_largest_rows(train, name, source.batch_size or batch_size)]
         for name, source in train.sources.items()
     ]
     collate = Collate(train.suite, train.processing_class, merged=merged)
-    steps = [rows] if draws is None else [[row] * (draws if merged else 1) for row in rows]
+    if not merged:
+        steps = [[rows] for each in largest for rows in each]
+    elif draws is None:
+        steps = _together(largest)
+    else:
+        steps = [[rows, *[each[-1]] * (draws - 1)] for each in largest for rows in each]
     return _largest(forward["inputs"] for step in steps for forward in collate(step)["forwards"])
+
+
+def _together(largest: Sequence[Sequence[SourceRows]]) -> list[list[SourceRows]]:
+    """Draws of all sources with most rows, and likewise with another one of one source."""
+    most_rows = [each[-1] for each in largest]
+    others = [
+        [*most_rows[:source], rows, *most_rows[source + 1 :]]
+        for source, each in enumerate(largest)
+        for rows in each[:-1]
+    ]
+    return [most_rows, *others]
 
 
 def _largest(forwards: Iterable[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
@@ -106,6 +139,7 @@ def most_bytes(
     forwards = largest_forwards(
         train,
         args.train_batch_size,
+        batch_tokens=args.batch_tokens,
         draws=None if args.tasks_per_step == "all" else int(args.tasks_per_step),
         merged=args.batches == "merged",
     )

@@ -23,7 +23,11 @@ _BATCHES = ("separate", "merged")
 # for nothing, and what to do instead.
 _UNSUPPORTED: tuple[tuple[str, Any, str], ...] = (
     ("label_smoothing_factor", 0.0, "Leave it out: each task has a loss of its own."),
-    ("train_sampling_strategy", "random", "Choose a `sampler` instead."),
+    (
+        "train_sampling_strategy",
+        "random",
+        "Choose a `sampler`, or `batch_tokens` for rows of like length.",
+    ),
     ("dataloader_drop_last", False, "Every row is used once a pass; leave it out."),
     ("include_num_input_tokens_seen", "no", "Count tokens in a callback instead."),
     ("batch_eval_metrics", False, "Metrics are computed over all rows of a task."),
@@ -54,6 +58,9 @@ class MultiTaskTrainingArguments(TrainingArguments):
             ``datasets.interleave_datasets``: ``"all_exhausted"`` (the largest source is through,
             smaller ones start again), ``"first_exhausted"``, or
             ``"all_exhausted_without_replacement"`` (smaller ones are absent once through).
+        batch_tokens: Tokens of a batch on each device, padding included, in place of
+            ``per_device_train_batch_size``: as many rows of like length as fit. ``None``: rows are
+            counted.
         overwrite_output_dir: Whether to train into a folder that holds another run; that run's
             checkpoints are removed.
         on_nonfinite: What happens in a step in which the loss of a task is NaN or infinite:
@@ -99,6 +106,7 @@ class MultiTaskTrainingArguments(TrainingArguments):
     batches: str = field(default="separate", metadata={"help": "'separate' or 'merged'."})
     sampler: Entry | None = field(default=None, metadata={"help": "Entry of the samplers."})
     stopping: str = field(default="all_exhausted", metadata={"help": "End of an 'all' epoch."})
+    batch_tokens: int | None = field(default=None, metadata={"help": "Tokens a batch, for rows."})
     overwrite_output_dir: bool = field(default=False, metadata={"help": "Replace another run."})
     on_nonfinite: str = field(default="stop", metadata={"help": "stop, skip_task or skip_step."})
     weighting: Entry | None = field(default=None, metadata={"help": "Entry of the weightings."})
@@ -141,6 +149,8 @@ class MultiTaskTrainingArguments(TrainingArguments):
             )
         if self.batches not in _BATCHES:
             raise ValueError(f"`batches` must be one of {_BATCHES}, but got {self.batches!r}.")
+        if self.batch_tokens is not None:
+            check_positive("batch_tokens", self.batch_tokens, whole=True)
         check_known("stopping rule", self.stopping, STOPPING_RULES)
         if self.tasks_per_step != "all" and self.stopping != "all_exhausted":
             raise ValueError(

@@ -57,7 +57,29 @@ def check_construction(
         check_known("task in `compute_metrics`", task, suite)
     check_weighting(args, suite)
     check_gradient_method(args, suite)
+    check_batches(args, suite)
+
+
+def check_batches(args: MultiTaskTrainingArguments, suite: TaskSuite) -> None:
+    """Raises ``ValueError`` if sizes of batches are given that would not be taken.
+
+    Args:
+        args: The arguments.
+        suite: The tasks.
+    """
     own_batch_sizes = [task for task, spec in suite.items() if spec.batch_size is not None]
+    own_tokens = [task for task, spec in suite.items() if spec.batch_tokens is not None]
+    if args.batch_tokens is not None and len(own_batch_sizes) + len(own_tokens) == len(suite):
+        raise ValueError(
+            f"`batch_tokens` must be left out of the training arguments where every task has a "
+            f"`batch_size` or `batch_tokens` of its own, but got {args.batch_tokens}."
+        )
+    if args.auto_find_batch_size and (own_tokens or args.batch_tokens is not None):
+        raise ValueError(
+            f"`auto_find_batch_size` must be False with `batch_tokens`, which says how large a "
+            f"batch is, but got True with {own_tokens or args.batch_tokens}. Leave one of the two "
+            f"out."
+        )
     if args.auto_find_batch_size and own_batch_sizes:
         raise ValueError(
             f"`auto_find_batch_size` must be False where tasks have a `batch_size` of their own, "

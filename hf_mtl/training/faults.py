@@ -63,8 +63,9 @@ def out_of_memory_named(tasks: Iterable[str], inputs: Mapping[str, Tensor]) -> I
         raise _same_kind(error)(
             f"{_named(tasks)} ran out of memory in a batch of {_size(inputs)}. Lower "
             f"`per_device_train_batch_size` (and raise `gradient_accumulation_steps` by as much, "
-            f"so that steps stay the same), the `batch_size` or `max_length` of the task; or set "
-            f"`activation_checkpointing=True`, or `batches='separate'`. The device says: {error}"
+            f"so that steps stay the same), the `batch_size`, `batch_tokens` or `max_length` of "
+            f"the task; or set `activation_checkpointing=True`, or `batches='separate'`. The "
+            f"device says: {error}"
         ) from error
 
 

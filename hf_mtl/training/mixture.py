@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_mtl.data import SAMPLERS, SettledRates, SourceCollection, StepPlan
+from hf_mtl.data import SAMPLERS, SettledRates, SourceCollection, StepPlan, token_batches
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
 from hf_mtl.training.gradient_balance import gradient_method_of
 
@@ -26,15 +26,20 @@ def step_plan(
         args: How sources are mixed, over how many ranks and micro-batches.
         batch_size: Rows of a batch on each device for sources that say nothing else.
         settled: Where the run settles the rates of an adaptive sampler.
+
+    Raises:
+        ValueError: If a row does not fit into ``batch_tokens``, or its length is not known.
     """
     is_drawn = args.tasks_per_step != "all"
     sampler = SAMPLERS.build(args.sampler or "proportional") if is_drawn else None
+    num_slots = args.world_size * args.gradient_accumulation_steps
     sizes = collection.sizes(
         batch_size=batch_size,
-        num_slots=args.world_size * args.gradient_accumulation_steps,
+        num_slots=num_slots,
         max_steps=args.max_steps,
         draws_per_step=int(args.tasks_per_step) if is_drawn else 1,
         sampler=sampler,
+        token_batches=token_batches(collection, args.batch_tokens, num_slots=num_slots),
     )
     method = None if args.gradient_method is None else gradient_method_of(args.gradient_method)
     return StepPlan(
@@ -68,6 +73,8 @@ class Mixture:
         stream_shuffle_rows: Rows of a stream's shard that are shuffled together; ``None`` where
             nothing is streamed.
         training_steps: Steps of the training, if rates or weights change with its progress.
+        draw_tokens: Of each source that draws by tokens: tokens of a draw over all ranks and
+            micro-batches, and draws of a pass; ``None`` where there is no such source.
     """
 
     seed: int
@@ -78,6 +85,7 @@ class Mixture:
     streams: Sequence[str] = ()
     stream_shuffle_rows: int | None = None
     training_steps: int | None = None
+    draw_tokens: Mapping[str, tuple[int, int]] | None = None
 
     @classmethod
     def of(
@@ -95,6 +103,11 @@ class Mixture:
             is_scheduled: Whether tasks have schedules.
         """
         changes = is_scheduled or (plan.sampler is not None and plan.sampler.changes)
+        draw_tokens = {
+            name: (size.token_batches.tokens, len(size.token_batches))
+            for name, size in plan.sizes.items()
+            if size.token_batches is not None
+        }
         streams = [name for name, size in plan.sizes.items() if size.is_stream]
         return cls(
             seed=plan.seed,
@@ -108,6 +121,7 @@ class Mixture:
             streams=streams,
             stream_shuffle_rows=stream_shuffle_rows if streams else None,
             training_steps=plan.training_steps if changes else None,
+            draw_tokens=draw_tokens or None,
         )
 
     def to_dict(self) -> dict[str, Any]:

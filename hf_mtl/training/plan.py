@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from hf_mtl._registry import entry_name
-from hf_mtl.data import SourceCollection, row_lengths
+from hf_mtl.data import SourceCollection, SourceSize, row_lengths, tokens_of_batch
 from hf_mtl.models import MultiTaskModel
 from hf_mtl.models.parameters import num_parameters
 from hf_mtl.training.arguments import MultiTaskTrainingArguments
@@ -55,7 +55,8 @@ class SourcePlan:
         name: Its name.
         train_rows: Rows to train on; ``None`` for a stream that does not say.
         test_rows: Rows to evaluate on; likewise.
-        batch_size: Rows of one batch on one device.
+        batch_size: Rows of one batch on one device, at most.
+        batch_tokens: Tokens of one; ``None`` where rows are counted.
         batches: Draws that one pass over the source takes; ``None`` where rows are not counted.
         longest: Tokens of its longest row; ``None`` where rows are encoded when they are read.
     """
@@ -64,6 +65,7 @@ class SourcePlan:
     train_rows: int | None
     test_rows: int | None
     batch_size: int
+    batch_tokens: int | None
     batches: int | None
     longest: int | None
 
@@ -155,10 +157,7 @@ def make_plan(
         forwards = by_task.forwards
     return Plan(
         tasks=tuple(_task_plan(task, model) for task in model.suite),
-        sources=tuple(
-            _source_plan(source, size.num_batches, args.train_batch_size, train, test)
-            for source, size in mixed.sizes.items()
-        ),
+        sources=tuple(_source_plan(size, args, train, test) for size in mixed.sizes.values()),
         tasks_per_step=args.tasks_per_step,
         sampler=_sampler_name(args),
         batches=args.batches,
@@ -193,20 +192,20 @@ def _task_plan(task: str, model: MultiTaskModel) -> TaskPlan:
 
 
 def _source_plan(
-    name: str,
-    num_batches: int,
-    batch_size: int,
+    size: SourceSize,
+    args: MultiTaskTrainingArguments,
     train: SourceCollection,
     test: SourceCollection | None,
 ) -> SourcePlan:
-    source = train.sources[name]
+    name, source = size.name, train.sources[size.name]
     lengths = row_lengths(source)
     return SourcePlan(
         name=name,
         train_rows=source.num_rows,
         test_rows=test.sources[name].num_rows if test is not None else 0,
-        batch_size=source.batch_size or batch_size,
-        batches=None if source.num_rows is None else num_batches,
+        batch_size=-(-size.batch_size // (args.world_size * args.gradient_accumulation_steps)),
+        batch_tokens=tokens_of_batch(train, name, args.batch_tokens),
+        batches=None if source.num_rows is None else size.num_batches,
         longest=None if lengths is None else pc.max(lengths).as_py(),
     )
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hf_mtl._numbers import check_positive
 from hf_mtl._registry import Registry
+from hf_mtl.data.token_batches import TokenBatches
 
 __all__ = [
     "NUM_PARTS",
@@ -45,11 +46,12 @@ class SourceSize:
     Args:
         num_rows: Rows of the source.
         batch_size: Rows of one draw, over all ranks and micro-batches. The last draw of a pass
-            takes what is left.
+            takes what is left. With ``token_batches`` the most that one takes.
         is_stream: Whether the source is a stream: its rows are positions that are counted on
             without end, and ``num_rows`` only says how long an epoch is.
         is_nominal: Whether ``num_rows`` only stands for the length of a stream that is not known.
         name: Name of the source, for samplers that users tell about sources by name.
+        token_batches: How a pass is cut into draws under a token budget; ``None``: by rows.
 
     Raises:
         TypeError: If one of them is no whole number.
@@ -65,6 +67,7 @@ class SourceSize:
     is_stream: bool = False
     is_nominal: bool = False
     name: str = ""
+    token_batches: TokenBatches | None = None
 
     def __post_init__(self) -> None:
         check_positive("num_rows", self.num_rows, whole=True)
@@ -73,7 +76,11 @@ class SourceSize:
     @property
     def num_batches(self) -> int:
         """Draws that take every row once: a pass."""
-        return self.draws_for(self.num_rows)
+        return (
+            -(-self.num_rows // self.batch_size)
+            if self.token_batches is None
+            else len(self.token_batches)
+        )
 
     @property
     def mean_batch_rows(self) -> float:
@@ -81,13 +88,17 @@ class SourceSize:
         return self.num_rows / self.num_batches
 
     def draws_for(self, num_rows: int) -> int:
-        """Draws that take at least that many rows."""
-        return -(-num_rows // self.batch_size)
+        """Draws that take at least that many rows; under a token budget on average."""
+        if self.token_batches is None:
+            return -(-num_rows // self.batch_size)
+        return -(-num_rows * self.num_batches // self.num_rows)
 
     def rows_in(self, num_draws: int) -> int:
-        """Rows that so many draws take, pass after pass."""
+        """Rows that so many draws take, pass after pass; under a token budget on average."""
         passes, rest = divmod(num_draws, self.num_batches)
-        return passes * self.num_rows + rest * self.batch_size
+        if self.token_batches is None:
+            return passes * self.num_rows + rest * self.batch_size
+        return passes * self.num_rows + round(rest * self.mean_batch_rows)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ def test_a_spec_cannot_be_changed_from_outside():
         ({"weight": float("nan")}, ValueError, "`weight` must be finite"),
         ({"max_length": 0}, ValueError, "`max_length` must be at least 1, but got 0"),
         ({"batch_size": 2.5}, TypeError, "`batch_size` must be a whole number, but got 2.5"),
+        ({"batch_tokens": 0}, ValueError, "`batch_tokens` must be at least 1, but got 0"),
+        (
+            {"batch_tokens": 64, "batch_size": 8},
+            ValueError,
+            "`batch_tokens` must be left out beside `batch_size`, but got 64 beside 8. Say how",
+        ),
     ],
 )
 def test_wrong_values_are_refused_in_the_users_words(arguments, error, words):

@@ -87,7 +87,7 @@ def test_a_metric_key_of_the_whole_run_is_not_a_tasks():
         TaskSuite({"samples": SCORE.replace(metrics=["per_second"])})
 
 
-@pytest.mark.parametrize("name", ["max_length", "batch_size"])
+@pytest.mark.parametrize("name", ["max_length", "batch_size", "batch_tokens"])
 def test_tasks_on_one_source_agree_about_its_batches(name):
     first, second = SCORE.replace(source="s", **{name: 8}), SCORE.replace(source="s")
     message = f"`{name}` must be the same for all tasks on source 's', but 'x' has 8 and 'y'"

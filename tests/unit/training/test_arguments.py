@@ -59,7 +59,17 @@ def test_a_number_may_come_as_text_from_a_command_line(tmp_path):
         ),
         ({"label_smoothing_factor": 0.1}, ValueError, "`label_smoothing_factor` must be 0.0"),
         ({"dataloader_drop_last": True}, ValueError, "Every row is used once a pass"),
-        ({"train_sampling_strategy": "sequential"}, ValueError, "Choose a `sampler` instead"),
+        (
+            {"train_sampling_strategy": "sequential"},
+            ValueError,
+            "Choose a `sampler`, or `batch_tok",
+        ),
+        (
+            {"batch_tokens": 0},
+            ValueError,
+            "`batch_tokens` must be a positive whole number, but got 0",
+        ),
+        ({"batch_tokens": 2.5}, TypeError, "`batch_tokens` must be a positive .* but got 2.5"),
         ({"include_num_input_tokens_seen": True}, ValueError, "must be 'no' in multi-task"),
         ({"batch_eval_metrics": True}, ValueError, "`batch_eval_metrics` must be False"),
         ({"include_for_metrics": ["loss"]}, ValueError, "Metrics get predictions and references"),

@@ -94,6 +94,21 @@ def test_a_searched_batch_size_is_refused_beside_a_fixed_one(tmp_path):
         check_construction(arguments(tmp_path, auto_find_batch_size=True), suite, {})
 
 
+def test_a_searched_batch_size_is_refused_beside_a_token_budget(tmp_path):
+    words = r"`auto_find_batch_size` must be False with `batch_tokens`, .* but got True with 64"
+    with pytest.raises(ValueError, match=words):
+        check_construction(
+            arguments(tmp_path, auto_find_batch_size=True, batch_tokens=64), SUITE, {}
+        )
+
+
+def test_a_token_budget_that_no_task_would_take_is_refused(tmp_path):
+    suite = TaskSuite({task: spec.replace(batch_size=4) for task, spec in SUITE.items()})
+    words = "`batch_tokens` must be left out of the training arguments where every .* but got 64"
+    with pytest.raises(ValueError, match=words):
+        check_construction(arguments(tmp_path, batch_tokens=64), suite, {})
+
+
 def test_data_prepared_with_other_labels_are_refused():
     other = SUITE.replace("topic", labels=("b", "a"))
     message = r"`train_dataset` must be prepared with the labels of the model, but for task 'topic'"

@@ -255,6 +255,25 @@ def test_tasks_and_sources_are_described(plan_of):
     assert (source.train_rows, source.batch_size, source.longest) == (5, 2, 5 + 2)
 
 
+def test_a_token_budget_is_said_with_what_results(plan_of):
+    plan = plan_of(batch_tokens=12)
+    topic, valence = plan.sources
+    # Twice 3, 4, 5, 6 and 7 tokens with those at both ends: 7 | 7 | 6 6 | 5 5 | 4 4 3 | 3.
+    assert (topic.batch_tokens, topic.batch_size, topic.batches) == (12, 3, 6)
+    assert (valence.batch_tokens, valence.batch_size, valence.batches) == (None, 2, 3)
+    assert plan.steps_per_epoch == 6 + 3
+    shown = Console(width=120, record=True, file=StringIO())
+    shown.print(plan_view(plan))
+    assert "12 tokens" in shown.export_text()
+
+
+def test_memory_is_that_of_the_draws_that_need_most(plan_of):
+    small, large = (plan_of(batch_tokens=tokens).memory.activations for tokens in (16, 32))
+    assert 1.5 * small < large < 2.5 * small
+    merged = plan_of(batch_tokens=32, tasks_per_step="all", batches="merged").memory.activations
+    assert merged > large
+
+
 def test_parameters_and_their_memory_are_counted(plan_of, tiny_bert_config):
     plan = plan_of()
     model = model_on("cpu", tiny_bert_config)
