@@ -50,6 +50,8 @@ class Strategy:
     """Engines for gradients by task that run under it."""
     has_whole_gradients = True
     """Whether every rank can have the whole gradients of the shared parameters."""
+    compiles_backbone = True
+    """Whether ``torch_compile`` compiles the backbone alone; else accelerate compiles the model."""
 
     def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
         self.accelerator = accelerator

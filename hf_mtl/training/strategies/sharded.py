@@ -27,6 +27,7 @@ class FullySharded(Strategy):
 
     layout = "fsdp"
     has_whole_gradients = False
+    compiles_backbone = False
     # Gradients by task come out of its own exchange, sharded and averaged, one backward each.
     engines = ("streaming", "retained", "representation")
     _defers = True

@@ -28,6 +28,7 @@ class Zero(Strategy):
 
     layout = "deepspeed"
     has_whole_gradients = False
+    compiles_backbone = False
     needs_same_ranks = True
     engines = ("representation",)
 
