@@ -174,7 +174,7 @@ def test_dst_keeps_what_it_has_not_evaluated():
         ({"name": "learning_progress", "kappa": 0}, "`kappa` must be a positive number, but got 0"),
         (
             {"name": "learning_progress", "costs": {"news": 0}},
-            "`costs.news` must be a positive number",
+            "`costs.news` must be a positive",
         ),
         ({"name": "learning_progress", "exploration": 0}, r"`exploration` must be in \(0, 1\)"),
         ({"name": "loss_driven", "floor": 0.0}, r"`floor` must be in \(0, 1\), but got 0.0"),
