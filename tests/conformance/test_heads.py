@@ -174,6 +174,93 @@ def assert_gradients_stay_apart(model: MultiTaskModel, inputs: Mapping[str, Tens
         assert reached == {task}
 
 
+def assert_single_tasks_give_the_same_bits(model: MultiTaskModel, family: str) -> None:
+    """The genuine class of a task gives its logits; where it counts padding, it is told."""
+    inputs = {
+        name: value.to(model.dtype) if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    without_left = {name: value[:3] for name, value in inputs.items()}
+    told = dict(inputs)
+    if family in COUNTING_PADDING:
+        # By hand: row 3 has two tokens of padding on the left.
+        counted = torch.arange(LENGTH).repeat(NUM_ROWS, 1)
+        counted[3] = torch.tensor([0, 0, 0, 1, 2, 3])
+        told["position_ids"] = counted
+    native = [task for task, spec in model.suite.items() if spec.head is None]
+    assert native
+    for task in native:
+        single = model.to_single_task(task)
+        assert type(single).__module__.startswith("transformers.models."), task
+        logits = model(**without_left).logits[task]
+        assert torch.equal(genuine_logits(single(**without_left)), logits), task
+        assert torch.equal(genuine_logits(single(**told)), model(**inputs).logits[task]), task
+
+
+def genuine_logits(output: Any) -> Tensor:
+    """Logits of a genuine class; those of spans are in two parts."""
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    return output.logits
+
+
+def assert_padding_changes_no_logits(model: MultiTaskModel, family: str, side: str) -> None:
+    """Two more positions of padding, as a longer neighbour brings them, leave logits alone."""
+    inputs = {name: value[:3] for name, value in batch(family).items()}
+    width = (2, 0) if side == "left" else (0, 2)
+    padded = {
+        name: pad(value, width, value=padding_token(family) if name == "input_ids" else 0)
+        for name, value in inputs.items()
+    }
+    logits, expected = model(**padded).logits, model(**inputs).logits
+    real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
+    by_position = [task for task in ("parts", "where") if task in model.suite]
+    for task in by_position:
+        logits[task], expected[task] = logits[task][real_padded], expected[task][real]
+    tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
+    # Heads that read the first position of a row read padding there.
+    reads_first = side == "left" and family not in READING_REAL_TOKENS
+    for task in by_position if reads_first else list(model.suite):
+        assert_close(logits[task], expected[task], rtol=tolerance, atol=tolerance, msg=task)
+
+
+def assert_merged_rows_are_separate_batches(model: MultiTaskModel, family: str) -> None:
+    """Rows routed to their heads give the losses and gradients that each task has alone."""
+    inputs = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    labels = some_labels(model.suite)
+    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1])
+    rows = dict(zip(labels, map(torch.tensor, drawn), strict=False))
+    own = {task: labels[task][rows[task]] for task in labels}
+
+    merged = model(labels=own, rows=rows, **inputs).losses
+    merged_gradients = gradients(model, merged)
+    separate = {
+        task: model(
+            labels={task: own[task]}, **{name: value[rows[task]] for name, value in inputs.items()}
+        ).losses[task]
+        for task in labels
+    }
+    assert_close(merged, separate, rtol=1e-9, atol=1e-12)
+    tolerance = (
+        {"rtol": 1e-4, "atol": 1e-6} if family in PARTLY_FLOAT32 else {"rtol": 1e-9, "atol": 1e-12}
+    )
+    assert_close(merged_gradients, gradients(model, separate), **tolerance)
+
+
+def gradients(model: MultiTaskModel, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradient of the sum of the losses by parameter."""
+    model.zero_grad()
+    sum(losses.values()).backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
 @pytest.fixture(params=sorted(CONFIG_BY_FAMILY))
 def family(request: pytest.FixtureRequest) -> str:
     return request.param
@@ -245,92 +332,17 @@ def test_gradients_stay_apart_on_every_family(family):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_to_single_task_gives_the_same_bits_on_every_family(family, dtype):
-    model = build(family).to(dtype)
-    inputs = {
-        name: value.to(dtype) if value.is_floating_point() else value
-        for name, value in batch(family).items()
-    }
-    without_left = {name: value[:3] for name, value in inputs.items()}
-    told = dict(inputs)
-    if family in COUNTING_PADDING:
-        # By hand: row 3 has two tokens of padding on the left.
-        counted = torch.arange(LENGTH).repeat(NUM_ROWS, 1)
-        counted[3] = torch.tensor([0, 0, 0, 1, 2, 3])
-        told["position_ids"] = counted
-    native = [task for task, spec in model.suite.items() if spec.head is None]
-    assert native
-    for task in native:
-        single = model.to_single_task(task)
-        assert type(single).__module__.startswith("transformers.models."), task
-        logits = model(**without_left).logits[task]
-        assert torch.equal(genuine_logits(single(**without_left)), logits), task
-        assert torch.equal(genuine_logits(single(**told)), model(**inputs).logits[task]), task
-
-
-def genuine_logits(output: Any) -> Tensor:
-    """Logits of a genuine class; those of spans are in two parts."""
-    if "start_logits" in output:
-        return torch.stack([output.start_logits, output.end_logits], dim=-1)
-    return output.logits
+    assert_single_tasks_give_the_same_bits(build(family).to(dtype), family)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("family", sorted(CONFIG_BY_FAMILY.keys() - {"vit"}))
 def test_a_longer_neighbour_in_the_batch_changes_no_logits(family, side):
-    model = build(family).double()
-    inputs = {name: value[:3] for name, value in batch(family).items()}
-    width = (2, 0) if side == "left" else (0, 2)
-    padded = {
-        name: pad(value, width, value=padding_token(family) if name == "input_ids" else 0)
-        for name, value in inputs.items()
-    }
-    logits, expected = model(**padded).logits, model(**inputs).logits
-    real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
-    by_position = [task for task in ("parts", "where") if task in model.suite]
-    for task in by_position:
-        logits[task], expected[task] = logits[task][real_padded], expected[task][real]
-    tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
-    # Heads that read the first position of a row read padding there.
-    reads_first = side == "left" and family not in READING_REAL_TOKENS
-    for task in by_position if reads_first else list(model.suite):
-        assert_close(logits[task], expected[task], rtol=tolerance, atol=tolerance)
+    assert_padding_changes_no_logits(build(family).double(), family, side)
 
 
 def test_merged_rows_give_the_losses_and_gradients_of_separate_batches(family):
-    model = build(family).double()
-    inputs = {
-        name: value.double() if value.is_floating_point() else value
-        for name, value in batch(family).items()
-    }
-    labels = some_labels(model.suite)
-    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1])
-    rows = dict(zip(labels, map(torch.tensor, drawn), strict=False))
-    own = {task: labels[task][rows[task]] for task in labels}
-
-    merged = model(labels=own, rows=rows, **inputs).losses
-    merged_gradients = gradients(model, merged)
-    separate = {
-        task: model(
-            labels={task: own[task]}, **{name: value[rows[task]] for name, value in inputs.items()}
-        ).losses[task]
-        for task in labels
-    }
-    assert_close(merged, separate, rtol=1e-9, atol=1e-12)
-    tolerance = (
-        {"rtol": 1e-4, "atol": 1e-6} if family in PARTLY_FLOAT32 else {"rtol": 1e-9, "atol": 1e-12}
-    )
-    assert_close(merged_gradients, gradients(model, separate), **tolerance)
-
-
-def gradients(model: MultiTaskModel, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gradient of the sum of the losses by parameter."""
-    model.zero_grad()
-    sum(losses.values()).backward()
-    return {
-        name: parameter.grad.clone()
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
+    assert_merged_rows_are_separate_batches(build(family).double(), family)
 
 
 def test_a_head_that_cannot_learn_is_caught(planted):
@@ -366,3 +378,23 @@ def test_a_head_that_uses_another_head_is_caught(planted):
     planted.heads["topic"].register_forward_hook(lambda head, given, logits: logits + other.sum())
     with pytest.raises(AssertionError):
         assert_gradients_stay_apart(planted, batch("bert"))
+
+
+def test_a_head_that_a_single_task_does_not_have_is_caught(planted):
+    planted.heads["valence"].register_forward_hook(lambda head, given, logits: 2 * logits)
+    with pytest.raises(AssertionError, match="valence"):
+        assert_single_tasks_give_the_same_bits(planted, "bert")
+
+
+def test_a_head_that_counts_padding_is_caught(planted):
+    by_length = planted.double().heads["parts"]
+    by_length.register_forward_hook(lambda head, given, logits: logits * logits.shape[1])
+    with pytest.raises(AssertionError, match="parts"):
+        assert_padding_changes_no_logits(planted, "bert", "right")
+
+
+def test_a_head_that_sees_the_rows_of_other_tasks_is_caught(planted):
+    backbone = planted.double().backbone.embeddings.word_embeddings
+    backbone.register_forward_hook(lambda module, given, output: output + output.mean(0))
+    with pytest.raises(AssertionError):
+        assert_merged_rows_are_separate_batches(planted, "bert")
