@@ -29,6 +29,8 @@ FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
 # Families that count padding on the left as positions. Here they do not, so that no row depends on
 # the length of its neighbours; the genuine classes have to be told.
 COUNTING_PADDING = {"albert", "bert", "deberta-v2", "distilbert", "electra", "gpt2"}
+# Families that were not pretrained on hidden tokens.
+WITHOUT_MASKS = {"gpt2", "llama", "mistral", "qwen3"}
 # Families whose native heads on rows look for real tokens.
 READING_REAL_TOKENS = {"gpt2", "llama", "mistral", "modernbert", "qwen3", "t5"}
 # Families that compute norms or rotary positions in float32 whatever the dtype of the model.
@@ -55,8 +57,10 @@ def suite(family: str) -> TaskSuite:
                 "parts": TaskSpec("token-classification", labels=("O", "X")),
             }
         )
+    hidden = {} if family in WITHOUT_MASKS else {"hidden": TaskSpec("masked-lm")}
     return TaskSuite(
         {
+            **hidden,
             "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
             "valence": TaskSpec("regression"),
             "parts": TaskSpec("token-classification", labels=("O", "X")),
@@ -96,6 +100,8 @@ def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
         kind = spec.task_type.label_kind
         if spec.task_type.labels == "answer_span":
             labels[task] = torch.tensor([[0, -100, 1, 2, 0, 0], [3, -100, 0, 0, 0, 0]] * 2)
+        elif spec.task_type.labels == "masked_token":
+            labels[task] = torch.tensor([[-100, 7, 9, -100, 4, 5], [-100] * 5 + [8]] * 2)
         elif not kind.has_names:
             labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
         elif spec.task_type.labels == "class_set":
