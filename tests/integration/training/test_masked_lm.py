@@ -6,7 +6,8 @@ import math
 import pytest
 import torch
 import toy_runs
-from datasets import Dataset
+from masked_runs import SUITE, datasets, masking_tokenizer
+from masked_runs import masked_trainer as trainer
 from strategy_runs import assert_same_training, parameters
 from torch.testing import assert_close
 from transformers import AutoModelForMaskedLM, BertForMaskedLM, GPT2Config, GPT2Model
@@ -14,34 +15,6 @@ from transformers.utils import logging
 
 from hf_mtl import MultiTaskModel, TaskSpec, TaskSuite
 from hf_mtl.data import Collate, Draw, prepare
-
-HALF = {"mask_probability": 0.5}
-SUITE = TaskSuite(
-    {
-        "hidden": TaskSpec("masked-lm", options=HALF),
-        "topic": toy_runs.SUITE["topic"],
-        "valence": toy_runs.SUITE["valence"],
-    }
-)
-
-
-def masking_tokenizer():
-    tokenizer = toy_runs.toy_tokenizer()
-    tokenizer.mask_token = "?"
-    return tokenizer
-
-
-def datasets():
-    toy = toy_runs.toy_datasets()
-    texts = ["the film was very good .", "a bad book !", "Ada Byron", "Bell Labs Inc was great"]
-    hidden = Dataset.from_dict({"text": texts * 3})
-    return {"hidden": hidden, "topic": toy["topic"], "valence": toy["valence"]}
-
-
-def trainer(folder, **given):
-    settings = {"suite": SUITE, "data": datasets(), "tasks_per_step": "all", "max_steps": 4}
-    settings["processing_class"] = masking_tokenizer()
-    return toy_runs.toy_trainer(str(folder), **settings | given)
 
 
 def outcome(folder, **given):
@@ -51,7 +24,8 @@ def outcome(folder, **given):
 
 
 def collection():
-    return prepare(SUITE, datasets(), masking_tokenizer())
+    suite, data = SUITE.subset(["hidden"]), datasets()
+    return prepare(suite, {"hidden": data["hidden"]}, masking_tokenizer())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +101,7 @@ def test_a_pretrained_head_is_taken_over_with_equal_logits():
     model = MultiTaskModel.from_single_task({"hidden": tied})
     tokens = masking_tokenizer()("a ? film", return_tensors="pt")
     assert_close(model(**tokens).logits["hidden"], tied(**tokens).logits)
-    assert "tie_word_embeddings" not in vars(config) or config.tie_word_embeddings
+    assert config.tie_word_embeddings
 
 
 def test_a_head_starts_with_the_embeddings_of_the_backbone(tmp_path):
@@ -159,5 +133,5 @@ def test_another_task_on_its_source_is_refused(tmp_path):
         }
     )
     data = {"texts": toy_runs.toy_datasets()["topic"]}
-    with pytest.raises(ValueError, match="texts"):
+    with pytest.raises(ValueError, match="Tasks on source 'texts' must read the same input"):
         trainer(tmp_path, suite=suite, data=data)
