@@ -23,6 +23,7 @@ from transformers.initialization import no_init_weights
 from transformers.integrations import deepspeed
 from transformers.utils.generic import ModelOutput
 
+from hf_mtl.models.untied import drop_unread, is_tied, start_untied
 from hf_mtl.tasks import ROW_OF_SEQUENCE
 
 __all__ = [
@@ -79,10 +80,15 @@ def is_meta(module: nn.Module) -> bool:
 def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     """Model of an ``AutoModelFor...`` class, its weights neither loaded nor initialised.
 
+    A head that the class ties to the embeddings has weights of its own here, because those of the
+    backbone are shared by all tasks; ``config`` says so then.
+
     Raises:
         ValueError: If the backbone's family has no such class.
     """
     auto_class = getattr(transformers, auto_model)
+    if is_tied(_class_of(auto_model, config)):
+        config.tie_word_embeddings = False
     with no_init_weights(), _without_zero3():
         try:
             model: PreTrainedModel = auto_class.from_config(config, dtype=dtype)
@@ -98,12 +104,17 @@ def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype)
 
 def genuine_class(auto_model: str, config: PreTrainedConfig) -> str | None:
     """Name of the class that an ``AutoModelFor...`` has for a family; ``None`` if it has none."""
+    found = _class_of(auto_model, config)
+    return None if found is None else found.__name__
+
+
+def _class_of(auto_model: str, config: PreTrainedConfig) -> type[PreTrainedModel] | None:
     classes = getattr(transformers, auto_model)._model_mapping
     if type(config) not in classes:
         return None
     found = classes[type(config)]
-    name: str = (found[0] if isinstance(found, tuple) else found).__name__
-    return name
+    single: type[PreTrainedModel] = found[0] if isinstance(found, tuple) else found
+    return single
 
 
 @contextmanager
@@ -143,6 +154,7 @@ def genuine_head(
         # Here and not by post_init of the whole model: for classes outside of transformers that
         # passes over modules without parameters of their own, where some families initialise.
         model.initialize_weights()
+        start_untied(model, backbone)
     return model, bypassed
 
 
@@ -202,6 +214,8 @@ def _new_skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) 
     unused = frozenset(name for name, _ in plain.named_parameters() if name not in used)
     replay = BackboneReplay()
     setattr(model, model.base_model_prefix, replay)
+    if is_tied(type(model)):
+        drop_unread(model)
     # Some families reach into their base model for these.
     model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
     return _Skeleton(model, unused, copy.deepcopy(backbone.config), backbone.dtype)

@@ -29,6 +29,8 @@ FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
 # Families that count padding on the left as positions. Here they do not, so that no row depends on
 # the length of its neighbours; the genuine classes have to be told.
 COUNTING_PADDING = {"albert", "bert", "deberta-v2", "distilbert", "electra", "gpt2"}
+# Families that were not pretrained on hidden tokens.
+WITHOUT_MASKS = {"gpt2", "llama", "mistral", "qwen3"}
 # Families whose native heads on rows look for real tokens.
 READING_REAL_TOKENS = {"gpt2", "llama", "mistral", "modernbert", "qwen3", "t5"}
 # Families that compute norms or rotary positions in float32 whatever the dtype of the model.
@@ -55,6 +57,7 @@ def suite(family: str) -> TaskSuite:
                 "parts": TaskSpec("token-classification", labels=("O", "X")),
             }
         )
+    hidden = {} if family in WITHOUT_MASKS else {"hidden": TaskSpec("masked-lm")}
     return TaskSuite(
         {
             "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
@@ -63,6 +66,7 @@ def suite(family: str) -> TaskSuite:
             "moods": TaskSpec("multi-label-classification", labels=("a", "b", "c")),
             "stars": TaskSpec("ordinal-regression", labels=("1", "2", "3")),
             "where": TaskSpec("question-answering"),
+            **hidden,
         }
     )
 
@@ -96,6 +100,8 @@ def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
         kind = spec.task_type.label_kind
         if spec.task_type.labels == "answer_span":
             labels[task] = torch.tensor([[0, -100, 1, 2, 0, 0], [3, -100, 0, 0, 0, 0]] * 2)
+        elif spec.task_type.labels == "masked_token":
+            labels[task] = torch.tensor([[-100, 7, 9, -100, 4, 5], [-100] * 5 + [8]] * 2)
         elif not kind.has_names:
             labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
         elif spec.task_type.labels == "class_set":
@@ -214,7 +220,7 @@ def assert_padding_changes_no_logits(model: MultiTaskModel, family: str, side: s
     }
     logits, expected = model(**padded).logits, model(**inputs).logits
     real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
-    by_position = [task for task in ("parts", "where") if task in model.suite]
+    by_position = [task for task in ("parts", "where", "hidden") if task in model.suite]
     for task in by_position:
         logits[task], expected[task] = logits[task][real_padded], expected[task][real]
     tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
@@ -231,7 +237,7 @@ def assert_merged_rows_are_separate_batches(model: MultiTaskModel, family: str) 
         for name, value in batch(family).items()
     }
     labels = some_labels(model.suite)
-    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1])
+    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1], [2, 3])
     rows = dict(zip(labels, map(torch.tensor, drawn), strict=False))
     own = {task: labels[task][rows[task]] for task in labels}
 

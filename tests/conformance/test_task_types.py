@@ -34,6 +34,7 @@ VALUES = {
     "choice": [1, None, None],
     "class": [1, None, None],
     "class_set": [["1"], None, None],
+    "masked_token": [True, None, None],
     "ordinal": [1, None, None],
     "preference": [1, None, None],
     "score": [1, None, None],
