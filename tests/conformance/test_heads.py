@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from head_families import CONFIG_BY_FAMILY, PAD, VOCABULARY, padding_token
+from head_families import CONFIG_BY_FAMILY, PAD, padding_token
+from head_tasks import batch, some_labels, suite
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.testing import assert_close
@@ -18,8 +19,6 @@ from hf_mtl.models.losses import CrossEntropy
 from hf_mtl.models.pooling import POOLINGS
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
-NUM_ROWS, LENGTH = 4, 6
-
 FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
     f"pooled-{pooling}": {"name": "pooled", "pooling": pooling, "dropout": 0.0}
     for pooling in POOLINGS
@@ -29,46 +28,10 @@ FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
 # Families that count padding on the left as positions. Here they do not, so that no row depends on
 # the length of its neighbours; the genuine classes have to be told.
 COUNTING_PADDING = {"albert", "bert", "deberta-v2", "distilbert", "electra", "gpt2"}
-# Families that were not pretrained on hidden tokens.
-WITHOUT_MASKS = {"gpt2", "llama", "mistral", "qwen3"}
 # Families whose native heads on rows look for real tokens.
 READING_REAL_TOKENS = {"gpt2", "llama", "mistral", "modernbert", "qwen3", "t5"}
 # Families that compute norms or rotary positions in float32 whatever the dtype of the model.
 PARTLY_FLOAT32 = {"llama", "mistral", "modernbert", "qwen3", "t5"}
-
-
-def suite(family: str) -> TaskSuite:
-    """Tasks of every type that a family has a native head for."""
-    if family == "vit":
-        return TaskSuite(
-            {
-                "digit": TaskSpec("image-classification", labels=("0", "1", "2")),
-                # Names that occur in weight names too, which older checkpoints of ViT rename.
-                "encoder": TaskSpec("image-classification", labels=("a", "b")),
-                "layer": TaskSpec("image-classification", labels=("a", "b")),
-            }
-        )
-    if family == "t5":
-        # Its native heads on rows and spans read a decoder.
-        return TaskSuite(
-            {
-                "topic": TaskSpec("text-classification", labels=("a", "b", "c"), head="pooled"),
-                "valence": TaskSpec("regression", head="pooled"),
-                "parts": TaskSpec("token-classification", labels=("O", "X")),
-            }
-        )
-    hidden = {} if family in WITHOUT_MASKS else {"hidden": TaskSpec("masked-lm")}
-    return TaskSuite(
-        {
-            "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
-            "valence": TaskSpec("regression"),
-            "parts": TaskSpec("token-classification", labels=("O", "X")),
-            "moods": TaskSpec("multi-label-classification", labels=("a", "b", "c")),
-            "stars": TaskSpec("ordinal-regression", labels=("1", "2", "3")),
-            "where": TaskSpec("question-answering"),
-            **hidden,
-        }
-    )
 
 
 def build(family: str, tasks: TaskSuite | None = None) -> MultiTaskModel:
@@ -77,41 +40,6 @@ def build(family: str, tasks: TaskSuite | None = None) -> MultiTaskModel:
     if getattr(config, "pad_token_id", PAD) is None:
         config.pad_token_id = PAD
     return MultiTaskModel.from_backbone(new_backbone(config), tasks or suite(family))
-
-
-def batch(family: str) -> dict[str, Tensor]:
-    """Four rows: two without padding, one padded on the right, one on the left."""
-    if family == "vit":
-        return {"pixel_values": torch.randn(NUM_ROWS, 1, 8, 8)}
-    input_ids = torch.randint(3, VOCABULARY, (NUM_ROWS, LENGTH))
-    attention_mask = torch.ones_like(input_ids)
-    attention_mask[2, -2:] = 0
-    attention_mask[3, :2] = 0
-    return {
-        "input_ids": input_ids.masked_fill(attention_mask == 0, padding_token(family)),
-        "attention_mask": attention_mask,
-    }
-
-
-def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
-    """Labels of every row, and in a task on words of every position but the first."""
-    labels: dict[str, Tensor] = {}
-    for task, spec in tasks.items():
-        kind = spec.task_type.label_kind
-        if spec.task_type.labels == "answer_span":
-            labels[task] = torch.tensor([[0, -100, 1, 2, 0, 0], [3, -100, 0, 0, 0, 0]] * 2)
-        elif spec.task_type.labels == "masked_token":
-            labels[task] = torch.tensor([[-100, 7, 9, -100, 4, 5], [-100] * 5 + [8]] * 2)
-        elif not kind.has_names:
-            labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
-        elif spec.task_type.labels == "class_set":
-            labels[task] = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, torch.nan, 0]])
-        elif kind.per_token:
-            labels[task] = torch.arange(NUM_ROWS * LENGTH).view(NUM_ROWS, LENGTH) % 2
-            labels[task][:, 0] = -100
-        else:
-            labels[task] = torch.tensor([0, 1, 1, 0])
-    return labels
 
 
 def missing_labels(labels: Tensor) -> Tensor:
