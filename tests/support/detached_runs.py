@@ -7,9 +7,19 @@ import torch
 import toy_runs
 from strategy_runs import parameters
 
+from hf_mtl import TaskSuite
+
 __all__ = ["SUITE", "trained"]
 
-SUITE = toy_runs.SUITE.replace("valence", detached=True).replace("kind", detached=True)
+# The last forward of a step is that of a detached task.
+SUITE = TaskSuite(
+    {
+        "topic": toy_runs.SUITE["topic"],
+        "parts": toy_runs.SUITE["parts"],
+        "kind": toy_runs.SUITE["kind"].replace(detached=True),
+        "valence": toy_runs.SUITE["valence"].replace(detached=True),
+    }
+)
 
 
 def trained(output_dir: str, cells: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -54,7 +54,7 @@ def test_gradient_methods_have_nothing_to_compare(toy_trainer):
         suite=detached_runs.SUITE, gradient_method="upgrad", tasks_per_step="all", max_steps=1
     )
     message = (
-        r"`detached` must be left out with a gradient method, but \['valence', 'kind'\] are "
+        r"`detached` must be left out with a gradient method, but \['kind', 'valence'\] are "
         r"detached and have no gradient that 'upgrad' could compare. Choose a `weighting`"
     )
     with pytest.raises(ValueError, match=message):
