@@ -346,6 +346,23 @@ def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:
     return value
 
 
+def without_gradient(value: Any) -> Any:
+    """A backbone's output, with whatever it is nested in, as numbers without a history.
+
+    Args:
+        value: Tensor, or a mapping, list or tuple that holds such; others are handed on.
+    """
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, ModelOutput):
+        return type(value)(**{key: without_gradient(value[key]) for key in value})
+    if isinstance(value, Mapping):
+        return {key: without_gradient(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_gradient(item) for item in value)
+    return value
+
+
 def settle_pad_token(config: PreTrainedConfig, processing_class: Any) -> None:
     """Takes the padding token from the tokenizer if the backbone's config has none.
 

@@ -48,6 +48,8 @@ class Strategy:
         "representation",
     )
     """Engines for gradients by task that run under it."""
+    steps_without_backbone = True
+    """Whether a step may give the backbone no gradient at all."""
     has_whole_gradients = True
     """Whether every rank can have the whole gradients of the shared parameters."""
     compiles_backbone = True

@@ -25,6 +25,7 @@ class FullySharded(Strategy):
     Every parameter is sharded by itself, so a head that no rank has run has no gradient.
     """
 
+    steps_without_backbone = False
     layout = "fsdp"
     has_whole_gradients = False
     compiles_backbone = False
