@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from head_families import CONFIG_BY_FAMILY, PAD, padding_token
-from head_tasks import batch, some_labels, suite
+from head_tasks import LENGTH, NUM_ROWS, batch, some_labels, suite
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.testing import assert_close
