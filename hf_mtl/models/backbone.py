@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 from transformers.integrations import deepspeed
-from transformers.utils.generic import ModelOutput
 
 from hf_mtl.models.untied import drop_unread, is_tied, start_untied
 from hf_mtl.tasks import ROW_OF_SEQUENCE
@@ -40,7 +39,6 @@ __all__ = [
     "initializer_range",
     "is_meta",
     "pooler_parameters",
-    "row_slice",
     "settle_pad_token",
     "sync_pad_token",
 ]
@@ -324,43 +322,6 @@ def backbone_inputs(
         positions = torch.arange(mask.shape[1], device=mask.device)
         prepared["position_ids"] = (positions - first).clamp(min=0)
     return prepared
-
-
-def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:
-    """Those rows of a backbone's output or inputs, with whatever they are nested in.
-
-    Args:
-        value: Tensor ``[B, ...]``, or a mapping, list or tuple that holds such tensors. What is
-            no tensor of ``B`` rows is handed on as it is.
-        rows: ``[b]`` indices.
-        num_rows: ``B``.
-    """
-    if isinstance(value, Tensor):
-        return value[rows] if value.ndim and value.shape[0] == num_rows else value
-    if isinstance(value, ModelOutput):
-        return type(value)(**{key: row_slice(value[key], rows, num_rows) for key in value})
-    if isinstance(value, Mapping):
-        return {key: row_slice(item, rows, num_rows) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(row_slice(item, rows, num_rows) for item in value)
-    return value
-
-
-def without_gradient(value: Any) -> Any:
-    """A backbone's output, with whatever it is nested in, as numbers without a history.
-
-    Args:
-        value: Tensor, or a mapping, list or tuple that holds such; others are handed on.
-    """
-    if isinstance(value, Tensor):
-        return value.detach()
-    if isinstance(value, ModelOutput):
-        return type(value)(**{key: without_gradient(value[key]) for key in value})
-    if isinstance(value, Mapping):
-        return {key: without_gradient(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(without_gradient(item) for item in value)
-    return value
 
 
 def settle_pad_token(config: PreTrainedConfig, processing_class: Any) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
-from hf_mtl.models.backbone import row_slice, without_gradient
 from hf_mtl.models.folding import folded
+from hf_mtl.models.nested_outputs import row_slice, without_gradient
 from hf_mtl.tasks import ROW_OF_SEQUENCE, TaskSuite
 
 __all__ = ["check_built", "task_logits", "tasks_to_run"]

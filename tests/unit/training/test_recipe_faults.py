@@ -22,8 +22,8 @@ def content(tmp_path):
         pytest.param(
             "tasks.topic.wieght=2",
             "tasks.topic.wieght: Unknown field 'wieght'. Did you mean 'weight'? Known: "
-            "['batch_size', 'columns', 'data', 'head', 'labels', 'learning_rate', 'loss', "
-            "'max_length', 'metrics', 'options', 'schedule', 'source', 'type', 'weight', "
+            "['batch_size', 'columns', 'data', 'detached', 'head', 'labels', 'learning_rate', "
+            "'loss', 'max_length', 'metrics', 'options', 'schedule', 'source', 'type', 'weight', "
             "'weight_decay'].",
             id="unknown field of a task",
         ),
