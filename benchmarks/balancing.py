@@ -7,7 +7,8 @@ its own, cut to the same number of tokens, and tells the 20 groups apart by thei
 step is timed from its forward to the end of the optimizer's step, in the trainer's own training.
 All ways of one kind take turns in one process (or in two), for several rounds; a ratio is to equal
 weighting on the same batches in the same round. Merged batches have a fixed number of rows in all,
-separate ones for each task.
+separate ones for each task, and shared ones (``--batches shared``) are rows with the labels of all
+tasks. Methods that compare micro-batches have the rows of a step in two of them.
 
 Memory is what tensors have at once beyond equal weighting, in two steps from a new model: counted
 by torch's allocator, in bytes and as a number of copies of the gradient of the shared parameters.
@@ -18,7 +19,6 @@ Where ``torchjd`` is installed, its two ways of obtaining task gradients are mea
 
 import argparse
 import contextlib
-import importlib.util
 import io
 import json
 import os
@@ -26,11 +26,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from allocated_memory import peak_bytes
+from balancing_ways import EQUAL, Setting, Way, ways_of
 from bench_training import CACHE, news, suite_of
 from child_processes import in_child
 from datasets.utils.logging import disable_progress_bar
@@ -44,85 +45,7 @@ from hf_mtl.data import SourceCollection, find_labels, prepare
 from hf_mtl.tasks import TaskSuite
 
 ENCODER = CACHE / "minilm"
-EQUAL = "equal weighting"
-METHODS = {
-    "merged": ("mean", "pcgrad", "mgda", "cagrad", "nash_mtl", "upgrad", "gradnorm"),
-    # What a method does with the Gramian costs the same there.
-    "separate": ("mean", "pcgrad"),
-}
 WARMUP_STEPS = 2
-UPDATE_EVERY = 10
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way to make a step.
-
-    Attributes:
-        given: What it adds to the arguments of the trainer.
-        trainer: Name of a trainer of ``torchjd_trainers`` instead of our own.
-        num_steps: Steps that are measured, if not as many as of the others.
-    """
-
-    given: dict[str, Any] = field(default_factory=dict)
-    trainer: str | None = None
-    num_steps: int | None = None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all ways of one table row group share.
-
-    Attributes:
-        batches: ``merged`` or ``separate``.
-        tuning: ``full`` or ``lora``.
-        num_tasks: Tasks.
-        num_rows: Rows of a step in all (merged), or of each batch (separate).
-        length: Tokens of a row.
-        processes: Processes.
-        device: Kind of device.
-    """
-
-    batches: str
-    tuning: str
-    num_tasks: int
-    num_rows: int
-    length: int
-    processes: int
-    device: str
-
-    @property
-    def batch_size(self) -> int:
-        """Rows of a task that a process has in a step."""
-        if self.batches == "separate":
-            return self.num_rows
-        return max(1, self.num_rows // (self.num_tasks * self.processes))
-
-
-def ways_of(batches: str, processes: int) -> dict[str, Way]:
-    """Ways to measure on one kind of batches, equal weighting first."""
-
-    def way(method: str, engine: str, **given: Any) -> Way:
-        num_steps = UPDATE_EVERY if "gradient_update_every" in given else None
-        asked = {"gradient_method": method, "gradient_engine": engine, **given}
-        return Way(asked, num_steps=num_steps)
-
-    engine = "grouped" if batches == "merged" else "streaming"
-    found = {EQUAL: Way()}
-    found |= {f"{name}, {engine}": way(name, engine) for name in METHODS[batches]}
-    found[f"pcgrad, {engine}, every {UPDATE_EVERY} steps"] = way(
-        "pcgrad", engine, gradient_update_every=UPDATE_EVERY
-    )
-    if batches == "separate":
-        return found
-    found["pcgrad, grouped, last layer"] = way("pcgrad", engine, gradient_scope=1)
-    others = ("grouped_twice", "streaming", "retained")
-    for other in others if processes == 1 else others[1:]:  # its second backward needs one process
-        found[f"pcgrad, {other}"] = way("pcgrad", other)
-    if importlib.util.find_spec("torchjd") and processes == 1:
-        found["pcgrad, torchjd mtl_backward"] = Way(trainer="MTLBackwardTrainer")
-        found["pcgrad, torchjd autogram"] = Way(trainer="AutogramTrainer")
-    return found
 
 
 class StepTimes(TrainerCallback):  # type: ignore[misc]  # untyped base
@@ -190,8 +113,11 @@ class Case:
                 output_dir=folder,
                 max_steps=num_steps,
                 tasks_per_step="all",
-                batches=self.setting.batches,
-                per_device_train_batch_size=self.setting.batch_size,
+                batches="merged" if self.setting.batches == "merged" else "separate",
+                per_device_train_batch_size=max(
+                    1, self.setting.batch_size // way.num_micro_batches
+                ),
+                gradient_accumulation_steps=way.num_micro_batches,
                 save_strategy="no",
                 report_to="none",
                 disable_tqdm=True,
@@ -226,12 +152,15 @@ class Case:
 def case_of(setting: Setting, num_steps: int) -> Case:
     """Rows of each task, encoded once for all ways."""
     tokenizer = AutoTokenizer.from_pretrained(ENCODER)
-    rows_a_step = setting.batch_size * setting.num_tasks * setting.processes
+    rows_a_step = setting.batch_size * setting.num_sources * setting.processes
     # An epoch that ends begins again, so that few rows will do.
     rows = news(tokenizer, rows_a_step * min(num_steps, 4), setting.length)
     suite = suite_of(setting.num_tasks, setting.length)
-    suite = find_labels(suite, dict.fromkeys(suite, rows))
-    shares = {task: rows.shard(setting.num_tasks, index) for index, task in enumerate(suite)}
+    if setting.batches == "shared":
+        suite = TaskSuite({task: spec.replace(source="news") for task, spec in suite.items()})
+    sources = list(suite.sources)
+    suite = find_labels(suite, dict.fromkeys(sources, rows))
+    shares = {source: rows.shard(len(sources), index) for index, source in enumerate(sources)}
     return Case(setting, suite, prepare(suite, shares, tokenizer), tokenizer)
 
 
@@ -317,7 +246,7 @@ def settings_of(options: argparse.Namespace) -> Iterable[Setting]:
     for processes in options.processes:
         for tuning in options.tuning:
             for batches in options.batches:
-                num_rows = options.rows if batches == "merged" else options.separate_rows
+                num_rows = options.separate_rows if batches == "separate" else options.rows
                 for num_tasks in options.tasks:
                     yield Setting(
                         batches,
@@ -344,10 +273,10 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3, help="measured steps of each training")
     parser.add_argument("--tasks", type=int, nargs="+", default=[2, 4, 8, 16])
-    parser.add_argument("--batches", nargs="+", default=["merged", "separate"])
+    parser.add_argument("--batches", nargs="+", default=["merged", "separate", "shared"])
     parser.add_argument("--tuning", nargs="+", default=["full"], help="full, lora")
     parser.add_argument("--processes", type=int, nargs="+", default=[1])
-    parser.add_argument("--rows", type=int, default=64, help="of a merged batch")
+    parser.add_argument("--rows", type=int, default=64, help="of a merged or shared batch")
     parser.add_argument("--separate-rows", type=int, default=32, help="of a separate batch")
     parser.add_argument("--length", type=int, default=64, help="tokens of every row")
     parser.add_argument("--ways", nargs="+", help="words of the ways to measure; all, if left out")
@@ -358,7 +287,7 @@ def parsed() -> argparse.Namespace:
     if options.quick:
         options.rounds, options.steps, options.tasks = 1, 1, [2]
         options.rows, options.separate_rows, options.length = 4, 2, 8
-        options.ways = options.ways or ["mean", "twice", "mtl_backward"]
+        options.ways = options.ways or ["mean", "modo", "twice", "representation", "mtl_backward"]
     return options
 
 

@@ -12,13 +12,11 @@ import argparse
 import json
 import os
 import resource
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ import pyarrow as pa
 import torch
 import yaml
 from bench_training import CACHE, WARMUP_STEPS, StepTimer, news, suite_of
+from child_processes import in_child
 from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
@@ -206,31 +205,10 @@ def peak_bytes() -> int:
 CHILDREN = {call.__name__: call for call in (train, store, start_up, resume)}
 
 
-def in_child(name: str, *, processes: int = 1, **given: Any) -> dict[str, float]:
+def measured(name: str, *, processes: int = 1, **given: Any) -> dict[str, float]:
     """What one of these functions returns in a process of its own, or on rank 0 of several."""
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(given.get("threads", 2))}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    common = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-    if processes > 1:
-        env |= common | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    children = [
-        subprocess.Popen(
-            [sys.executable, __file__, "--child", name, json.dumps(given)],
-            env={**env, **({"RANK": f"{rank}", "LOCAL_RANK": f"{rank}"} if processes > 1 else {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    outputs = [child.communicate() for child in children]
-    for child, (_, errors) in zip(children, outputs, strict=True):
-        if child.returncode:
-            raise RuntimeError(f"{name} {given} failed:\n{errors}")
-    result: dict[str, float] = json.loads(outputs[0][0].splitlines()[-1])
-    return result
+    values = {"name": name, "given": given}
+    return in_child(__file__, values, processes=processes, threads=given.get("threads", 2))
 
 
 def processes_table(options: argparse.Namespace) -> tuple[Table, float, float]:
@@ -244,7 +222,7 @@ def processes_table(options: argparse.Namespace) -> tuple[Table, float, float]:
     for _ in range(options.rounds):
         for way, settings in ways.items():
             given = {"batch_size": options.batch_size, "steps": options.steps}
-            found[way].append(in_child("train", **given, **settings))
+            found[way].append(measured("train", **given, **settings))
     title = f"Training, {options.batch_size} rows of {LENGTH} tokens a step over all processes"
     table = table_of(title, "way", "rows a second", "against the first", "spread over rounds")
     first = found["1 process, 1 thread"]
@@ -270,13 +248,27 @@ def draws_table(options: argparse.Namespace, step: float, read: float) -> Table:
     return table
 
 
+def fields(sampler: str, sources: Iterable[str]) -> dict[str, Any]:
+    """What a sampler has to be given: rates, stages or groups of which each source is in one."""
+    names = list(sources)
+    each = dict.fromkeys(names, 1)
+    halves = [half for half in (names[::2], names[1::2]) if half]
+    required: dict[str, dict[str, Any]] = {
+        "fixed": {"probabilities": each},
+        "scheduled": {"points": [{"at": 0, "probabilities": each}]},
+        "stages": {"stages": halves},
+        "nested": {"groups": {f"group{i}": half for i, half in enumerate(halves)}},
+    }
+    return required.get(sampler, {})
+
+
 def seconds_a_draw(sampler: str, num_tasks: int, most: int = 20_000) -> float:
     """Seconds from a plan to its draws, its preparation included."""
     sizes = {f"news{i}": SourceSize(2000 + i % 7, 32) for i in range(num_tasks)}
     if sampler == "all":
         plan = StepPlan(sizes, tasks_per_step="all")
     else:
-        plan = StepPlan(sizes, sampler=SAMPLERS.build(sampler))
+        plan = StepPlan(sizes, sampler=SAMPLERS.build({"name": sampler, **fields(sampler, sizes)}))
     start = time.perf_counter()
     draws = 0
     for batch in plan:
@@ -295,8 +287,8 @@ def start_table(options: argparse.Namespace) -> Table:
         with tempfile.TemporaryDirectory() as folder:
             recipe = write_recipe(Path(folder), num_tasks)
             given = {"recipe_file": str(recipe), "folder": f"{folder}/prepared"}
-            stored = in_child("store", **given)
-            runs = [in_child("start_up", **given) for _ in range(options.rounds)]
+            stored = measured("store", **given)
+            runs = [measured("start_up", **given) for _ in range(options.rounds)]
         totals = [sum(run[phase] for phase in PHASES) for run in runs]
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         table.add_row(
@@ -346,7 +338,7 @@ def resume_table(options: argparse.Namespace) -> Table:
     """Seconds of a resumed run until its first step, by the position of its checkpoint."""
     title = "Resume of 10 tasks in the middle of an epoch, until its first step"
     table = table_of(title, "step of the checkpoint", "seconds", "against the first", "spread")
-    runs = [in_child("resume", positions=options.positions) for _ in range(options.rounds)]
+    runs = [measured("resume", positions=options.positions) for _ in range(options.rounds)]
     first = str(options.positions[0])
     for position in map(str, options.positions):
         ratios = [run[position] / run[first] for run in runs]
@@ -376,11 +368,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="measured steps of each training")
     parser.add_argument("--batch-size", type=int, default=16, help="rows over all processes")
     parser.add_argument("--quick", action="store_true", help="one round of very little")
-    parser.add_argument("--child", nargs=2, metavar=("NAME", "VALUES"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        name, values = options.child
-        print(json.dumps(CHILDREN[name](**json.loads(values))))
+        print(json.dumps(CHILDREN[options.child["name"]](**options.child["given"])))
         return
     options.tasks, options.positions = [10, 100, 500], [10, 10_000, 1_000_000]
     if options.quick:

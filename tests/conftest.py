@@ -64,6 +64,13 @@ def fixed_seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
+def compilation_is_not_inherited() -> "Iterator[None]":
+    """Training arguments with ``torch_compile`` leave a variable by which later ones compile."""
+    yield
+    os.environ.pop("ACCELERATE_DYNAMO_BACKEND", None)
+
+
+@pytest.fixture(autouse=True)
 def claimed_names_are_freed(monkeypatch: pytest.MonkeyPatch) -> "Iterator[None]":
     """What a test registers beside the package's own classes is gone after it."""
     from hf_mtl._registry import Registry

@@ -114,7 +114,7 @@ def _tasks_table(plan: "Plan") -> Table:
             Text(task.source),
             "a number" if task.num_labels is None else f"{task.num_labels:,}",
             f"{task.weight:.3g}",
-            f"{task.head_parameters:,}",
+            f"{task.head_parameters:,}" + (" (detached)" if task.detached else ""),
         )
     return table
 

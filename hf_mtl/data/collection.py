@@ -3,8 +3,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import Any
 
+import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
@@ -15,7 +17,7 @@ from hf_mtl.data.stored_rows import StoredRows
 from hf_mtl.data.streams import BlockStart, StreamPositions, StreamSource
 from hf_mtl.data.streams.checks import check_unknown_lengths
 from hf_mtl.data.token_batches import TokenBatches
-from hf_mtl.tasks import TaskSuite
+from hf_mtl.tasks import IGNORE_INDEX, DrawnInput, TaskSuite
 
 __all__ = ["PreparedSource", "SourceCollection", "SourceRows"]
 
@@ -102,7 +104,7 @@ class SourceCollection(TorchDataset[SourceRows]):
     def __getitem__(self, draw: Draw) -> SourceRows:
         source = self.sources[draw.source]
         columns, positions = source.read(draw)
-        rows = self._source_rows(source, columns)
+        rows = self._drawn(self._source_rows(source, columns), draw)
         if not draw.is_filler:
             return replace(rows, positions=positions)
         labels = {
@@ -120,7 +122,8 @@ class SourceCollection(TorchDataset[SourceRows]):
         """
         source = self.sources[name]
         if isinstance(source, StreamSource):
-            return self._source_rows(source, source.first_rows(count))
+            rows = self._source_rows(source, source.first_rows(count))
+            return self._drawn(rows, Draw(name, tuple(range(len(rows.features)))))
         return self[Draw(name, tuple(range(min(count, source.num_rows))))]
 
     @property
@@ -226,6 +229,24 @@ class SourceCollection(TorchDataset[SourceRows]):
             raise TypeError(f"Source {name!r} is a stream of unknown length.")
         return num_rows
 
+    def _drawn(self, rows: SourceRows, draw: Draw) -> SourceRows:
+        """The rows as their kind of input makes them for this draw, with the labels of that."""
+        kind = self.suite[next(iter(rows.labels))].task_type.input_kind
+        if not isinstance(kind, DrawnInput):
+            return rows
+        seen = [
+            kind.drawn(features, _generator(draw, row), self.processing_class)
+            for row, features in zip(draw.rows, rows.features, strict=True)
+        ]
+        labels = {
+            task: [
+                value if value == IGNORE_INDEX else own
+                for value, (_, own) in zip(values, seen, strict=True)
+            ]
+            for task, values in rows.labels.items()
+        }
+        return replace(rows, features=[features for features, _ in seen], labels=labels)
+
     def _source_rows(
         self, source: PreparedSource | StreamSource, columns: Mapping[str, list[Any]]
     ) -> SourceRows:
@@ -247,3 +268,10 @@ class SourceCollection(TorchDataset[SourceRows]):
             return {column: values for column, values in columns.items() if column not in labels}
         raw = {role: role_values(columns, given) for role, given in spec.input_columns().items()}
         return kind.encode(raw, self.processing_class, max_length=spec.max_length)
+
+
+def _generator(draw: Draw, row: int) -> np.random.Generator:
+    """Source of chance of one row in one epoch."""
+    text = repr((draw.seed, draw.epoch, draw.source, row))
+    digest = blake2b(text.encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest))

@@ -244,7 +244,7 @@ class StepPlan(Sampler[list[Draw]]):
         for source, rows in step:
             own = self._dealt(source, rows, micro_batch)
             if len(own):
-                draws.append(Draw(source, tuple(own.tolist()), self.epoch))
+                draws.append(Draw(source, tuple(own.tolist()), self.epoch, seed=self.seed))
             elif self.world_size > 1:
                 draws.append(Draw(source, (int(rows[0]),), self.epoch, is_filler=True))
         return draws

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.initialization import no_init_weights
 from transformers.integrations import deepspeed
-from transformers.utils.generic import ModelOutput
 
+from hf_mtl.models.untied import drop_unread, is_tied, start_untied
 from hf_mtl.tasks import ROW_OF_SEQUENCE
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "initializer_range",
     "is_meta",
     "pooler_parameters",
-    "row_slice",
     "settle_pad_token",
     "sync_pad_token",
 ]
@@ -79,10 +78,15 @@ def is_meta(module: nn.Module) -> bool:
 def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     """Model of an ``AutoModelFor...`` class, its weights neither loaded nor initialised.
 
+    A head that the class ties to the embeddings has weights of its own here, because those of the
+    backbone are shared by all tasks; ``config`` says so then.
+
     Raises:
         ValueError: If the backbone's family has no such class.
     """
     auto_class = getattr(transformers, auto_model)
+    if is_tied(_class_of(auto_model, config)):
+        config.tie_word_embeddings = False
     with no_init_weights(), _without_zero3():
         try:
             model: PreTrainedModel = auto_class.from_config(config, dtype=dtype)
@@ -98,12 +102,17 @@ def genuine_model(auto_model: str, config: PreTrainedConfig, dtype: torch.dtype)
 
 def genuine_class(auto_model: str, config: PreTrainedConfig) -> str | None:
     """Name of the class that an ``AutoModelFor...`` has for a family; ``None`` if it has none."""
+    found = _class_of(auto_model, config)
+    return None if found is None else found.__name__
+
+
+def _class_of(auto_model: str, config: PreTrainedConfig) -> type[PreTrainedModel] | None:
     classes = getattr(transformers, auto_model)._model_mapping
     if type(config) not in classes:
         return None
     found = classes[type(config)]
-    name: str = (found[0] if isinstance(found, tuple) else found).__name__
-    return name
+    single: type[PreTrainedModel] = found[0] if isinstance(found, tuple) else found
+    return single
 
 
 @contextmanager
@@ -143,6 +152,7 @@ def genuine_head(
         # Here and not by post_init of the whole model: for classes outside of transformers that
         # passes over modules without parameters of their own, where some families initialise.
         model.initialize_weights()
+        start_untied(model, backbone)
     return model, bypassed
 
 
@@ -202,6 +212,8 @@ def _new_skeleton(auto_model: str, backbone: PreTrainedModel, num_outputs: int) 
     unused = frozenset(name for name, _ in plain.named_parameters() if name not in used)
     replay = BackboneReplay()
     setattr(model, model.base_model_prefix, replay)
+    if is_tied(type(model)):
+        drop_unread(model)
     # Some families reach into their base model for these.
     model.get_input_embeddings = replay.get_input_embeddings  # type: ignore[method-assign]
     return _Skeleton(model, unused, copy.deepcopy(backbone.config), backbone.dtype)
@@ -310,26 +322,6 @@ def backbone_inputs(
         positions = torch.arange(mask.shape[1], device=mask.device)
         prepared["position_ids"] = (positions - first).clamp(min=0)
     return prepared
-
-
-def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:
-    """Those rows of a backbone's output or inputs, with whatever they are nested in.
-
-    Args:
-        value: Tensor ``[B, ...]``, or a mapping, list or tuple that holds such tensors. What is
-            no tensor of ``B`` rows is handed on as it is.
-        rows: ``[b]`` indices.
-        num_rows: ``B``.
-    """
-    if isinstance(value, Tensor):
-        return value[rows] if value.ndim and value.shape[0] == num_rows else value
-    if isinstance(value, ModelOutput):
-        return type(value)(**{key: row_slice(value[key], rows, num_rows) for key in value})
-    if isinstance(value, Mapping):
-        return {key: row_slice(item, rows, num_rows) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(row_slice(item, rows, num_rows) for item in value)
-    return value
 
 
 def settle_pad_token(config: PreTrainedConfig, processing_class: Any) -> None:

@@ -89,19 +89,22 @@ def num_parameters(model: nn.Module, *, trainable: bool = False) -> int:
 
 
 def partly_used_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Trained parameters of a backbone that the logits of some heads do not depend on, by name.
+    """Trained parameters of a backbone that some tasks give no gradient, by name.
 
-    Such as a pooler, which is of no use to tasks on words.
+    Such as a pooler, which is of no use to tasks on words; with a detached task all of them.
 
     Args:
         model: The multi-task model.
     """
     heads = cast("nn.ModuleDict", model.heads)
     bypassed = {name for head in heads.values() for name in cast("HeadModule", head).bypassed}
+    suite = cast("MultiTaskModel", model).suite
+    is_probed = any(spec.detached for spec in suite.values())
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and name.removeprefix("backbone.") in bypassed
+        if parameter.requires_grad
+        and (name.removeprefix("backbone.") in bypassed or (is_probed and task_of(name) is None))
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from hf_mtl._checks import check_known
-from hf_mtl.models.backbone import row_slice
 from hf_mtl.models.folding import folded
+from hf_mtl.models.nested_outputs import row_slice, without_gradient
 from hf_mtl.tasks import ROW_OF_SEQUENCE, TaskSuite
 
 __all__ = ["check_built", "task_logits", "tasks_to_run"]
@@ -82,7 +82,10 @@ def task_logits(
         key = None if own is None else id(own)
         if own is not None and key not in sliced:
             sliced[key] = row_slice(output, own, num_rows), row_slice(inputs, own, num_rows)
-        logits[task] = heads[task](*sliced[key])
+        own_output, own_inputs = sliced[key]
+        if suite[task].detached:
+            own_output = without_gradient(own_output)
+        logits[task] = heads[task](own_output, own_inputs)
         if suite[task].task_type.label_kind.per_sequence:
             own_owners = owners if own is None or owners is None else owners[own]
             logits[task] = folded(logits[task], own_owners)

@@ -174,9 +174,14 @@ class SharedBackbone(PreTrainedModel):
             self.heads[task] = head.train(self.training)
 
     def _freeze_bypassed(self) -> None:
-        """Freezes the parameters of the backbone that no head can reach."""
+        """Freezes the parameters of the backbone that no head trains.
+
+        Where all tasks are detached it stays as it is, for tasks that are added later.
+        """
         bypassed: frozenset[str] = frozenset()
         if len(self.heads) == len(self.suite):
-            modules = cast("Iterable[HeadModule]", self.heads.values())
+            training = [task for task, spec in self.suite.items() if not spec.detached]
+            heads = [self.heads[task] for task in training or self.suite]
+            modules = cast("Iterable[HeadModule]", heads)
             bypassed = frozenset.intersection(*(head.bypassed for head in modules))
         self._frozen = freeze(self.backbone, bypassed, self._frozen)

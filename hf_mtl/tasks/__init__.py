@@ -6,6 +6,7 @@ from hf_mtl.tasks.base import TASK_TYPES, TaskType
 from hf_mtl.tasks.inputs import (
     INPUTS,
     ROW_OF_SEQUENCE,
+    DrawnInput,
     InputKind,
     WrongRowError,
     batch_of,
@@ -26,6 +27,7 @@ __all__ = [
     "ROW_OF_SEQUENCE",
     "TASK_TYPES",
     "Columns",
+    "DrawnInput",
     "InputKind",
     "LabelColumn",
     "LabelKind",

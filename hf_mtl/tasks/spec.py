@@ -53,6 +53,8 @@ class TaskSpec:
         weight_decay: Weight decay of the task's head; biases and norms have none. Likewise.
         schedule: When in the training the task is learned and its head moved, and how much it
             counts then: fields of ``TaskSchedule``, such as ``{"start": 0.2, "warmup": 0.1}``.
+        detached: Whether the task's loss trains its head only, and no gradient of it goes on into
+            the backbone: a probe of what the other tasks have taught it.
 
     Raises:
         KeyError: If the type is unknown.
@@ -83,6 +85,7 @@ class TaskSpec:
     learning_rate: float | None = None
     weight_decay: float | None = None
     schedule: Mapping[str, Any] | None = None
+    detached: bool = False
 
     __hash__ = None  # type: ignore[assignment]  # columns are a mapping
 
@@ -107,6 +110,8 @@ class TaskSpec:
             check_not_negative("weight_decay", self.weight_decay)
         if self.schedule is not None:
             TaskSchedule.from_dict(self.schedule)
+        if not isinstance(self.detached, bool):
+            raise TypeError(f"`detached` must be true or false, but got {self.detached!r}.")
 
     @cached_property
     def task_schedule(self) -> TaskSchedule:

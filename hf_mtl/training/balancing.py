@@ -12,6 +12,7 @@ from hf_mtl.models import MultiTaskOutput
 from hf_mtl.training.checkpoints import Stateful
 from hf_mtl.training.checkpoints.tensor_files import GRADIENT_MEMORY_FILE, TensorPart
 from hf_mtl.training.checks import check_gradient_method
+from hf_mtl.training.detached import check_detached
 from hf_mtl.training.engine_choice import chosen_engine, shared_parameters
 from hf_mtl.training.engines import Block, BufferedEngine, Engine
 from hf_mtl.training.faults import out_of_memory_named
@@ -58,6 +59,7 @@ class BalancingTrainer(WeighingTrainer):
 
     def _begin_weighting(self) -> None:
         super()._begin_weighting()
+        check_detached(self.args, self.model, type(self.strategy))
         self.gradient_log.begin()
         self.model.config.balancing = {
             "weighting": self._loss_weights.to_config(),

@@ -17,10 +17,12 @@ from hf_mtl.training.checks import (
     check_long_enough,
     check_weighting,
 )
+from hf_mtl.training.detached import check_detached
 from hf_mtl.training.gradient_plan import GradientPlan, make_gradient_plan
 from hf_mtl.training.loss_weights import num_passes_for_losses, weighting_of
 from hf_mtl.training.memory import Memory, estimated_memory, strategy_name
 from hf_mtl.training.mixture import step_plan
+from hf_mtl.training.strategies import strategy_class
 from hf_mtl.weighting import WEIGHTINGS
 
 __all__ = ["Plan", "SourcePlan", "TaskPlan", "make_plan"]
@@ -37,6 +39,7 @@ class TaskPlan:
         num_labels: Its label names; ``None`` for a number.
         weight: Weight of its loss, as the suite scales it.
         head_parameters: Parameters of its head.
+        detached: Whether it trains its head only.
     """
 
     name: str
@@ -45,6 +48,7 @@ class TaskPlan:
     num_labels: int | None
     weight: float
     head_parameters: int
+    detached: bool
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def make_plan(
         steps = math.ceil(args.num_train_epochs * steps_per_epoch)
     check_weighting(args, model.suite)
     check_gradient_method(args, model.suite)
+    check_detached(args, model, strategy_class(strategy_name(args)))
     check_long_enough(args, steps=steps, steps_per_epoch=steps_per_epoch)
     draws = len(mixed.sizes) if args.tasks_per_step == "all" else int(args.tasks_per_step)
     forwards = args.gradient_accumulation_steps * (1 if args.batches == "merged" else draws)
@@ -188,6 +193,7 @@ def _task_plan(task: str, model: MultiTaskModel) -> TaskPlan:
         num_labels=None if spec.labels is None else len(spec.labels),
         weight=model.suite.weights[task],
         head_parameters=num_parameters(model.heads[task]),
+        detached=spec.detached,
     )
 
 

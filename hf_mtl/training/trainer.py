@@ -26,6 +26,7 @@ from hf_mtl.training.checks import (
     check_schedules,
     set_best_metric_direction,
 )
+from hf_mtl.training.compilation import compile_backbone
 from hf_mtl.training.evaluation import ComputeMetrics
 from hf_mtl.training.faults import out_of_memory_named
 from hf_mtl.training.held_weights import weighting_backbone
@@ -62,7 +63,8 @@ class MultiTaskTrainer(BalancingTrainer):
     ``floating_point_ops``      batches of several forwards                     ``Trainer``
     ``num_examples``            rows of an epoch, repeated ones included        ``data``
     ``create_optimizer``        heads of absent tasks keep still                ``strategies``
-    ``_wrap_model``             no gradient is awaited from absent heads        ``strategies``
+    ``_wrap_model``             no gradient is awaited from absent heads; the   ``strategies``,
+                                backbone is compiled once for all tasks         ``compilation``
     ``create_accelerator_...``  the strategy belongs to it                      ``strategies``
     ``_run_epoch``              the plan learns epoch and position on resume    ``data``
     ``on_step_begin``, ...      samplers that follow the run                    ``adaptive_``
@@ -189,6 +191,8 @@ class MultiTaskTrainer(BalancingTrainer):
         return optimizer
 
     def _wrap_model(self, model: nn.Module, training: bool = True, dataloader: Any = None) -> Any:
+        if self.strategy.compiles_backbone:
+            compile_backbone(self.model, self.accelerator)
         wrapped = super()._wrap_model(model, training, dataloader)
         return self.strategy.wrapped(wrapped) if training else wrapped
 

@@ -37,6 +37,7 @@ def setting(balancing, **given):
         ({"num_tasks": 16}, 64 / 16),
         ({"processes": 2}, 64 / 4 / 2),
         ({"num_tasks": 128}, 1),  # there is no less
+        ({"batches": "shared"}, 64),  # every task is on every row
         ({"batches": "separate", "num_rows": 32}, 32),
         ({"batches": "separate", "num_rows": 32, "processes": 2, "num_tasks": 16}, 32),
     ],
@@ -45,19 +46,19 @@ def test_merged_rows_are_shared_and_separate_ones_are_not(balancing, given, rows
     assert setting(balancing, **given).batch_size == rows
 
 
-@pytest.mark.parametrize("batches", ["merged", "separate"])
+@pytest.mark.parametrize("batches", ["merged", "separate", "shared"])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_way_can_be_asked_for(balancing, tmp_path, batches, processes):
     ways = balancing.ways_of(batches, processes)
     assert next(iter(ways)) == balancing.EQUAL
     for way in ways.values():
-        MultiTaskTrainingArguments(output_dir=str(tmp_path), batches=batches, **way.given)
+        MultiTaskTrainingArguments(output_dir=str(tmp_path), **way.given)
 
 
-def test_every_engine_for_tasks_on_rows_of_their_own_is_measured(balancing):
-    ways = balancing.ways_of("merged", 1).values()
+def test_every_engine_is_measured(balancing):
+    ways = [*balancing.ways_of("merged", 1).values(), *balancing.ways_of("shared", 1).values()]
     measured = {way.given.get("gradient_engine") for way in ways} - {None}
-    assert measured == {name for name, engine in ENGINES.items() if not engine.needs_same_rows}
+    assert measured == set(ENGINES)
 
 
 def test_wanted_words_choose_ways_and_equal_weighting_is_always_among_them(balancing):
@@ -123,7 +124,7 @@ def test_a_quick_run_prints_a_row_for_each_way(real_data, given):
     )
     assert run.returncode == 0, run.stderr
     assert "failed" not in run.stdout
-    for words in ("equal weighting", "mean, grouped", "mean, streaming"):
+    for words in ("equal weighting", "mean, grouped", "mean, streaming", "pcgrad, representation"):
         assert words in run.stdout
 
 

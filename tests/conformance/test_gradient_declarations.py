@@ -8,6 +8,7 @@ import torch
 from toy_gradient_methods import NAMES, VARIANTS, Given, first_weights, random_history, run
 
 from hf_mtl.gradients import GRADIENT_METHODS
+from hf_mtl.gradients.mean import Mean
 
 ENTRIES = [*NAMES, *VARIANTS]
 
@@ -30,7 +31,8 @@ def direction(method, gradients):
     return first_weights(method, gradients) @ gradients / len(gradients)
 
 
-def test_the_direction_is_the_same_at_any_scale_of_a_task_if_scale_is_cancelled(method):
+def assert_cancels_scale_if_it_says_so(method):
+    """The direction is the same at any scale of a task, or is not."""
     similarities = []
     for given in history():
         scales = torch.tensor([100.0, 1.0, 0.1, 10.0]).double()[given.tasks, None]
@@ -40,7 +42,8 @@ def test_the_direction_is_the_same_at_any_scale_of_a_task_if_scale_is_cancelled(
     assert is_the_same == method.cancels_scale
 
 
-def test_no_loss_rises_if_the_method_never_conflicts(method):
+def assert_never_conflicts_if_it_says_so(method):
+    """No loss rises, or one does."""
     if "regularization" in {field.name for field in fields(method)}:
         method = replace(method, regularization=0)  # it lets conflicts of its size pass
     lowest = []
@@ -48,3 +51,21 @@ def test_no_loss_rises_if_the_method_never_conflicts(method):
         lengths = step.given.gradients.norm(dim=1)
         lowest.append((step.given.gradients @ step.direction / lengths / lengths.max()).min())
     assert (min(lowest) > -1e-6) == method.never_conflicts
+
+
+LAWS = [assert_cancels_scale_if_it_says_so, assert_never_conflicts_if_it_says_so]
+
+
+@pytest.mark.parametrize("assert_law", LAWS)
+def test_a_method_is_what_it_says(method, assert_law):
+    assert_law(method)
+
+
+@pytest.mark.parametrize("assert_law", LAWS)
+def test_a_wrong_declaration_is_caught(assert_law):
+    class SaysTooMuch(Mean):
+        cancels_scale = True
+        never_conflicts = True
+
+    with pytest.raises(AssertionError):
+        assert_law(SaysTooMuch())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from head_families import CONFIG_BY_FAMILY, PAD, VOCABULARY, padding_token
+from head_families import CONFIG_BY_FAMILY, PAD, padding_token
+from head_tasks import LENGTH, NUM_ROWS, batch, some_labels, suite
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.testing import assert_close
@@ -17,8 +18,6 @@ from hf_mtl.models.loading import new_backbone
 from hf_mtl.models.losses import CrossEntropy
 from hf_mtl.models.pooling import POOLINGS
 from hf_mtl.tasks import TaskSpec, TaskSuite
-
-NUM_ROWS, LENGTH = 4, 6
 
 FORMS: dict[str, Any] = {name: name for name in HEADS.names()} | {
     f"pooled-{pooling}": {"name": "pooled", "pooling": pooling, "dropout": 0.0}
@@ -35,77 +34,12 @@ READING_REAL_TOKENS = {"gpt2", "llama", "mistral", "modernbert", "qwen3", "t5"}
 PARTLY_FLOAT32 = {"llama", "mistral", "modernbert", "qwen3", "t5"}
 
 
-def suite(family: str) -> TaskSuite:
-    """Tasks of every type that a family has a native head for."""
-    if family == "vit":
-        return TaskSuite(
-            {
-                "digit": TaskSpec("image-classification", labels=("0", "1", "2")),
-                # Names that occur in weight names too, which older checkpoints of ViT rename.
-                "encoder": TaskSpec("image-classification", labels=("a", "b")),
-                "layer": TaskSpec("image-classification", labels=("a", "b")),
-            }
-        )
-    if family == "t5":
-        # Its native heads on rows and spans read a decoder.
-        return TaskSuite(
-            {
-                "topic": TaskSpec("text-classification", labels=("a", "b", "c"), head="pooled"),
-                "valence": TaskSpec("regression", head="pooled"),
-                "parts": TaskSpec("token-classification", labels=("O", "X")),
-            }
-        )
-    return TaskSuite(
-        {
-            "topic": TaskSpec("text-classification", labels=("a", "b", "c")),
-            "valence": TaskSpec("regression"),
-            "parts": TaskSpec("token-classification", labels=("O", "X")),
-            "moods": TaskSpec("multi-label-classification", labels=("a", "b", "c")),
-            "stars": TaskSpec("ordinal-regression", labels=("1", "2", "3")),
-            "where": TaskSpec("question-answering"),
-        }
-    )
-
-
 def build(family: str, tasks: TaskSuite | None = None) -> MultiTaskModel:
     """Model with random weights, in evaluation mode."""
     config = CONFIG_BY_FAMILY[family]()
     if getattr(config, "pad_token_id", PAD) is None:
         config.pad_token_id = PAD
     return MultiTaskModel.from_backbone(new_backbone(config), tasks or suite(family))
-
-
-def batch(family: str) -> dict[str, Tensor]:
-    """Four rows: two without padding, one padded on the right, one on the left."""
-    if family == "vit":
-        return {"pixel_values": torch.randn(NUM_ROWS, 1, 8, 8)}
-    input_ids = torch.randint(3, VOCABULARY, (NUM_ROWS, LENGTH))
-    attention_mask = torch.ones_like(input_ids)
-    attention_mask[2, -2:] = 0
-    attention_mask[3, :2] = 0
-    return {
-        "input_ids": input_ids.masked_fill(attention_mask == 0, padding_token(family)),
-        "attention_mask": attention_mask,
-    }
-
-
-def some_labels(tasks: TaskSuite) -> dict[str, Tensor]:
-    """Labels of every row, and in a task on words of every position but the first."""
-    labels: dict[str, Tensor] = {}
-    for task, spec in tasks.items():
-        kind = spec.task_type.label_kind
-        if spec.task_type.labels == "answer_span":
-            labels[task] = torch.tensor([[0, -100, 1, 2, 0, 0], [3, -100, 0, 0, 0, 0]] * 2)
-        elif not kind.has_names:
-            labels[task] = torch.tensor([1.0, -1.0, 0.5, 2.0])
-        elif spec.task_type.labels == "class_set":
-            labels[task] = torch.tensor([[1.0, 0, 0], [0, 1, 1], [0, 0, 0], [1, torch.nan, 0]])
-        elif kind.per_token:
-            labels[task] = torch.arange(NUM_ROWS * LENGTH).view(NUM_ROWS, LENGTH) % 2
-            labels[task][:, 0] = -100
-        else:
-            labels[task] = torch.tensor([0, 1, 1, 0])
-    return labels
 
 
 def missing_labels(labels: Tensor) -> Tensor:
@@ -172,6 +106,93 @@ def assert_gradients_stay_apart(model: MultiTaskModel, inputs: Mapping[str, Tens
             if any(parameter.grad is not None for parameter in head.parameters())
         }
         assert reached == {task}
+
+
+def assert_single_tasks_give_the_same_bits(model: MultiTaskModel, family: str) -> None:
+    """The genuine class of a task gives its logits; where it counts padding, it is told."""
+    inputs = {
+        name: value.to(model.dtype) if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    without_left = {name: value[:3] for name, value in inputs.items()}
+    told = dict(inputs)
+    if family in COUNTING_PADDING:
+        # By hand: row 3 has two tokens of padding on the left.
+        counted = torch.arange(LENGTH).repeat(NUM_ROWS, 1)
+        counted[3] = torch.tensor([0, 0, 0, 1, 2, 3])
+        told["position_ids"] = counted
+    native = [task for task, spec in model.suite.items() if spec.head is None]
+    assert native
+    for task in native:
+        single = model.to_single_task(task)
+        assert type(single).__module__.startswith("transformers.models."), task
+        logits = model(**without_left).logits[task]
+        assert torch.equal(genuine_logits(single(**without_left)), logits), task
+        assert torch.equal(genuine_logits(single(**told)), model(**inputs).logits[task]), task
+
+
+def genuine_logits(output: Any) -> Tensor:
+    """Logits of a genuine class; those of spans are in two parts."""
+    if "start_logits" in output:
+        return torch.stack([output.start_logits, output.end_logits], dim=-1)
+    return output.logits
+
+
+def assert_padding_changes_no_logits(model: MultiTaskModel, family: str, side: str) -> None:
+    """Two more positions of padding, as a longer neighbour brings them, leave logits alone."""
+    inputs = {name: value[:3] for name, value in batch(family).items()}
+    width = (2, 0) if side == "left" else (0, 2)
+    padded = {
+        name: pad(value, width, value=padding_token(family) if name == "input_ids" else 0)
+        for name, value in inputs.items()
+    }
+    logits, expected = model(**padded).logits, model(**inputs).logits
+    real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
+    by_position = [task for task in ("parts", "where", "hidden") if task in model.suite]
+    for task in by_position:
+        logits[task], expected[task] = logits[task][real_padded], expected[task][real]
+    tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
+    # Heads that read the first position of a row read padding there.
+    reads_first = side == "left" and family not in READING_REAL_TOKENS
+    for task in by_position if reads_first else list(model.suite):
+        assert_close(logits[task], expected[task], rtol=tolerance, atol=tolerance, msg=task)
+
+
+def assert_merged_rows_are_separate_batches(model: MultiTaskModel, family: str) -> None:
+    """Rows routed to their heads give the losses and gradients that each task has alone."""
+    inputs = {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in batch(family).items()
+    }
+    labels = some_labels(model.suite)
+    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1], [2, 3])
+    rows = dict(zip(labels, map(torch.tensor, drawn), strict=False))
+    own = {task: labels[task][rows[task]] for task in labels}
+
+    merged = model(labels=own, rows=rows, **inputs).losses
+    merged_gradients = gradients(model, merged)
+    separate = {
+        task: model(
+            labels={task: own[task]}, **{name: value[rows[task]] for name, value in inputs.items()}
+        ).losses[task]
+        for task in labels
+    }
+    assert_close(merged, separate, rtol=1e-9, atol=1e-12)
+    tolerance = (
+        {"rtol": 1e-4, "atol": 1e-6} if family in PARTLY_FLOAT32 else {"rtol": 1e-9, "atol": 1e-12}
+    )
+    assert_close(merged_gradients, gradients(model, separate), **tolerance)
+
+
+def gradients(model: MultiTaskModel, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Gradient of the sum of the losses by parameter."""
+    model.zero_grad()
+    sum(losses.values()).backward()
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 @pytest.fixture(params=sorted(CONFIG_BY_FAMILY))
@@ -245,92 +266,17 @@ def test_gradients_stay_apart_on_every_family(family):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_to_single_task_gives_the_same_bits_on_every_family(family, dtype):
-    model = build(family).to(dtype)
-    inputs = {
-        name: value.to(dtype) if value.is_floating_point() else value
-        for name, value in batch(family).items()
-    }
-    without_left = {name: value[:3] for name, value in inputs.items()}
-    told = dict(inputs)
-    if family in COUNTING_PADDING:
-        # By hand: row 3 has two tokens of padding on the left.
-        counted = torch.arange(LENGTH).repeat(NUM_ROWS, 1)
-        counted[3] = torch.tensor([0, 0, 0, 1, 2, 3])
-        told["position_ids"] = counted
-    native = [task for task, spec in model.suite.items() if spec.head is None]
-    assert native
-    for task in native:
-        single = model.to_single_task(task)
-        assert type(single).__module__.startswith("transformers.models."), task
-        logits = model(**without_left).logits[task]
-        assert torch.equal(genuine_logits(single(**without_left)), logits), task
-        assert torch.equal(genuine_logits(single(**told)), model(**inputs).logits[task]), task
-
-
-def genuine_logits(output: Any) -> Tensor:
-    """Logits of a genuine class; those of spans are in two parts."""
-    if "start_logits" in output:
-        return torch.stack([output.start_logits, output.end_logits], dim=-1)
-    return output.logits
+    assert_single_tasks_give_the_same_bits(build(family).to(dtype), family)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("family", sorted(CONFIG_BY_FAMILY.keys() - {"vit"}))
 def test_a_longer_neighbour_in_the_batch_changes_no_logits(family, side):
-    model = build(family).double()
-    inputs = {name: value[:3] for name, value in batch(family).items()}
-    width = (2, 0) if side == "left" else (0, 2)
-    padded = {
-        name: pad(value, width, value=padding_token(family) if name == "input_ids" else 0)
-        for name, value in inputs.items()
-    }
-    logits, expected = model(**padded).logits, model(**inputs).logits
-    real, real_padded = inputs["attention_mask"].bool(), padded["attention_mask"].bool()
-    by_position = [task for task in ("parts", "where") if task in model.suite]
-    for task in by_position:
-        logits[task], expected[task] = logits[task][real_padded], expected[task][real]
-    tolerance = 1e-5 if family in PARTLY_FLOAT32 else 1e-9
-    # Heads that read the first position of a row read padding there.
-    reads_first = side == "left" and family not in READING_REAL_TOKENS
-    for task in by_position if reads_first else list(model.suite):
-        assert_close(logits[task], expected[task], rtol=tolerance, atol=tolerance)
+    assert_padding_changes_no_logits(build(family).double(), family, side)
 
 
 def test_merged_rows_give_the_losses_and_gradients_of_separate_batches(family):
-    model = build(family).double()
-    inputs = {
-        name: value.double() if value.is_floating_point() else value
-        for name, value in batch(family).items()
-    }
-    labels = some_labels(model.suite)
-    drawn = ([2, 0], [1], [3, 2, 0], [3], [1, 0], [0, 1])
-    rows = dict(zip(labels, map(torch.tensor, drawn), strict=False))
-    own = {task: labels[task][rows[task]] for task in labels}
-
-    merged = model(labels=own, rows=rows, **inputs).losses
-    merged_gradients = gradients(model, merged)
-    separate = {
-        task: model(
-            labels={task: own[task]}, **{name: value[rows[task]] for name, value in inputs.items()}
-        ).losses[task]
-        for task in labels
-    }
-    assert_close(merged, separate, rtol=1e-9, atol=1e-12)
-    tolerance = (
-        {"rtol": 1e-4, "atol": 1e-6} if family in PARTLY_FLOAT32 else {"rtol": 1e-9, "atol": 1e-12}
-    )
-    assert_close(merged_gradients, gradients(model, separate), **tolerance)
-
-
-def gradients(model: MultiTaskModel, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Gradient of the sum of the losses by parameter."""
-    model.zero_grad()
-    sum(losses.values()).backward()
-    return {
-        name: parameter.grad.clone()
-        for name, parameter in model.named_parameters()
-        if parameter.grad is not None
-    }
+    assert_merged_rows_are_separate_batches(build(family).double(), family)
 
 
 def test_a_head_that_cannot_learn_is_caught(planted):
@@ -366,3 +312,23 @@ def test_a_head_that_uses_another_head_is_caught(planted):
     planted.heads["topic"].register_forward_hook(lambda head, given, logits: logits + other.sum())
     with pytest.raises(AssertionError):
         assert_gradients_stay_apart(planted, batch("bert"))
+
+
+def test_a_head_that_a_single_task_does_not_have_is_caught(planted):
+    planted.heads["valence"].register_forward_hook(lambda head, given, logits: 2 * logits)
+    with pytest.raises(AssertionError, match="valence"):
+        assert_single_tasks_give_the_same_bits(planted, "bert")
+
+
+def test_a_head_that_counts_padding_is_caught(planted):
+    by_length = planted.double().heads["parts"]
+    by_length.register_forward_hook(lambda head, given, logits: logits * logits.shape[1])
+    with pytest.raises(AssertionError, match="parts"):
+        assert_padding_changes_no_logits(planted, "bert", "right")
+
+
+def test_a_head_that_sees_the_rows_of_other_tasks_is_caught(planted):
+    backbone = planted.double().backbone.embeddings.word_embeddings
+    backbone.register_forward_hook(lambda module, given, output: output + output.mean(0))
+    with pytest.raises(AssertionError):
+        assert_merged_rows_are_separate_batches(planted, "bert")

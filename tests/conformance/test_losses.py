@@ -134,10 +134,22 @@ class Mean(Loss):
         return (logits[:, 0] - labels.nan_to_num(0.0)).square().mean().to(logits.dtype)
 
 
+class Rewarding(Mean):
+    """Wants logits to be far from their labels."""
+
+    def total(self, logits: Tensor, labels: Tensor, names: Sequence[str] = ()) -> Tensor:
+        return -super().total(logits, labels, names)
+
+
 @pytest.mark.parametrize(
-    "assert_law",
-    [assert_adds_up, assert_missing_labels_count_nowhere, assert_takes_half_precision],
+    ("assert_law", "faulty"),
+    [
+        (assert_adds_up, Mean()),
+        (assert_missing_labels_count_nowhere, Mean()),
+        (assert_falls_when_followed, Rewarding()),
+        (assert_takes_half_precision, Mean()),
+    ],
 )
-def test_the_law_catches_a_faulty_loss(assert_law):
+def test_the_law_catches_a_faulty_loss(assert_law, faulty):
     with pytest.raises(AssertionError):
-        assert_law(Mean(), "score")
+        assert_law(faulty, "score")

@@ -63,6 +63,35 @@ def assert_cuts_are_irrelevant(method: MergingMethod) -> None:
     assert_close(of_one, joined(merged))
 
 
+def assert_nothing_learned_gives_the_start(
+    method: MergingMethod, dtype: torch.dtype, num_models: int
+) -> None:
+    """Models that learned nothing give the start to the last bit."""
+    base = start(dtype)
+    merged = method.merge([dict(base) for _ in range(num_models)], given(method, base))
+    assert_close(merged, base, rtol=0, atol=0)
+
+
+def assert_every_part_is_kept(method: MergingMethod) -> None:
+    """Parts that only some models have are in the result."""
+    base = start()
+    models = fine_tuned(base)
+    pooler = torch.randn(3)
+    models[1]["pooler"] = pooler
+    merged = method.merge(models, given(method, base))
+    assert merged.keys() == SHAPES.keys() | {"pooler"}
+    assert_close(merged["pooler"], pooler, rtol=0, atol=0)
+
+
+def assert_given_tensors_stay(method: MergingMethod) -> None:
+    """What is given is left as it was."""
+    base = start()
+    models = fine_tuned(base)
+    before = [{name: value.clone() for name, value in each.items()} for each in [base, *models]]
+    method.merge(models, given(method, base))
+    assert_close([base, *models], before, rtol=0, atol=0)
+
+
 def test_a_method_is_built_again_from_its_config(method):
     assert MERGING_METHODS.build(MERGING_METHODS.to_config(method)) == method
 
@@ -70,9 +99,7 @@ def test_a_method_is_built_again_from_its_config(method):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("num_models", [1, 2, 3, 7])
 def test_models_that_learned_nothing_give_the_start_to_the_last_bit(method, dtype, num_models):
-    base = start(dtype)
-    merged = method.merge([dict(base) for _ in range(num_models)], given(method, base))
-    assert_close(merged, base, rtol=0, atol=0)
+    assert_nothing_learned_gives_the_start(method, dtype, num_models)
 
 
 def test_the_order_of_the_models_is_irrelevant(method):
@@ -84,21 +111,11 @@ def test_how_parameters_are_cut_into_tensors_is_irrelevant(method):
 
 
 def test_parts_that_only_some_models_have_are_in_the_result(method):
-    base = start()
-    models = fine_tuned(base)
-    pooler = torch.randn(3)
-    models[1]["pooler"] = pooler
-    merged = method.merge(models, given(method, base))
-    assert merged.keys() == SHAPES.keys() | {"pooler"}
-    assert_close(merged["pooler"], pooler, rtol=0, atol=0)
+    assert_every_part_is_kept(method)
 
 
 def test_what_is_given_is_left_as_it_was(method):
-    base = start()
-    models = fine_tuned(base)
-    before = [{name: value.clone() for name, value in each.items()} for each in [base, *models]]
-    method.merge(models, given(method, base))
-    assert_close([base, *models], before, rtol=0, atol=0)
+    assert_given_tensors_stay(method)
 
 
 def test_a_method_that_hides_that_order_matters_is_caught(monkeypatch):
@@ -114,3 +131,30 @@ def test_a_method_that_looks_at_tensors_one_by_one_is_caught():
 
     with pytest.raises(AssertionError):
         assert_cuts_are_irrelevant(Largest())
+
+
+def test_a_method_that_changes_models_that_agree_is_caught():
+    class InBfloat16(First):
+        def merge(self, models: list[Tensors], start: Tensors) -> dict[str, torch.Tensor]:
+            return {name: value.bfloat16().float() for name, value in models[0].items()}
+
+    with pytest.raises(AssertionError):
+        assert_nothing_learned_gives_the_start(InBfloat16(), torch.float32, 2)
+
+
+def test_a_method_that_looks_at_the_first_model_only_is_caught():
+    class Alone(First):
+        def merge(self, models: list[Tensors], start: Tensors) -> dict[str, torch.Tensor]:
+            return dict(models[0])
+
+    with pytest.raises(AssertionError):
+        assert_every_part_is_kept(Alone())
+
+
+def test_a_method_that_merges_in_place_is_caught():
+    class InPlace(First):
+        def merge(self, models: list[Tensors], start: Tensors) -> dict[str, torch.Tensor]:
+            return {name: value.mul_(2) for name, value in models[0].items()}
+
+    with pytest.raises(AssertionError):
+        assert_given_tensors_stay(InPlace())

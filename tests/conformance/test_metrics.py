@@ -47,6 +47,11 @@ EXAMPLES = {
     "choice": Example([0, 3, 2, 1, 0], [0, 3, 2, 1, 2], [1] * 5),
     "preference": Example([1.0, -1.0, -1.0], [1.0, 0.5, -1.0], [0.0] * 3),
     "score": Example([0.5, -1.0, 2.0, 3.25], [0.5, 4.0, 2.0, 3.25], [0.1 + 0.2] * 4),
+    "masked_token": Example(
+        [[(5, 0.0), (6, 0.0)], [(7, 0.0)]],
+        [[(5, 0.0), (9, 2.0)], [(7, 0.0)]],
+        [[(5, 1.0), (5, 1.0)], [(5, 1.0)]],
+    ),
     "ordinal": Example([0, 1, 2, 1, 0], [0, 1, 2, 1, 2], [1] * 5, ("low", "middle", "high")),
     "class_set": Example(
         [frozenset({0, 2}), frozenset(), frozenset({1})],
@@ -133,3 +138,24 @@ def test_a_metric_that_points_the_wrong_way_is_caught():
         "score: a mistake does not make it worse",
         "score: the order of the rows matters",
     ]
+
+
+def test_a_metric_that_divides_by_what_does_not_vary_is_caught():
+    @dataclass(frozen=True)
+    class Steepness(Metric):
+        label_kinds: ClassVar[frozenset[str]] = frozenset({"score"})
+        greater_is_better: ClassVar[bool] = False
+        best: ClassVar[float] = 0.0
+
+        def compute(
+            self,
+            predictions: Sequence[Any],
+            references: Sequence[Any],
+            labels: Sequence[str] | None = None,
+        ) -> float:
+            pairs = zip(predictions, references, strict=True)
+            wrong = sum(abs(first - second) for first, second in pairs)
+            spread = max(predictions) - min(predictions)
+            return wrong / spread if spread else math.inf
+
+    assert broken_laws(Steepness()) == ["score: constant predictions give no number"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Laws of tasks whose rows are several sequences, on every family of text backbones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from head_families import CONFIG_BY_FAMILY, PAD, VOCABULARY, padding_token
 from torch import Tensor
 from torch.testing import assert_close
 
-from hf_mtl.models import MultiTaskModel
+from hf_mtl.models import LOSSES, MultiTaskModel
+from hf_mtl.models.folding import folded
 from hf_mtl.models.loading import new_backbone
+from hf_mtl.models.losses.choice import ChoiceLikelihood
 from hf_mtl.tasks import TaskSpec, TaskSuite
 
 FAMILIES = sorted(CONFIG_BY_FAMILY.keys() - {"vit"})
@@ -61,13 +64,10 @@ def own_rows() -> dict[str, Tensor]:
     return {"ending": torch.arange(7), "better": torch.arange(3, 7)}
 
 
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-def test_a_row_has_the_scores_that_its_sequences_have_alone(family):
-    model, inputs = build(family), sequences(family)
+def assert_rows_have_the_scores_of_their_sequences(
+    model: MultiTaskModel, inputs: dict[str, Tensor]
+) -> None:
+    """A row has the scores that its sequences have alone, and minus infinity behind them."""
     alone = model(tasks=TASKS, **inputs).logits
     logits = model(tasks=TASKS, row_of_sequence=ROWS, rows=own_rows(), **inputs).logits
     by_hand = alone["ending"].squeeze(-1)
@@ -75,6 +75,28 @@ def test_a_row_has_the_scores_that_its_sequences_have_alone(family):
     wanted[0], wanted[1, :2], wanted[2, :2] = by_hand[:3], by_hand[3:5], by_hand[5:]
     assert_close(logits["ending"], wanted)
     assert_close(logits["better"], alone["better"].squeeze(-1)[3:].view(2, 2))
+
+
+def assert_a_row_without_label_counts_nowhere(
+    model: MultiTaskModel, inputs: dict[str, Tensor]
+) -> None:
+    """The loss is that of the other rows, and there is none without any label."""
+    given = {"row_of_sequence": ROWS, **inputs}
+    labels = torch.tensor([2, -100, 1])
+    loss = model(labels={"ending": labels}, **given).losses["ending"]
+    others = {"ending": torch.tensor([0, 1, 2, 5, 6])}
+    expected = model(labels={"ending": labels[[0, 2]]}, rows=others, **given).losses["ending"]
+    assert_close(loss, expected)
+    assert "ending" not in model(labels={"ending": torch.full((3,), -100)}, **given).losses
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_a_row_has_the_scores_that_its_sequences_have_alone(family):
+    assert_rows_have_the_scores_of_their_sequences(build(family), sequences(family))
 
 
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - WITHOUT_SCORES))
@@ -106,14 +128,7 @@ def test_fitting_one_batch_lowers_the_loss(family):
 
 
 def test_a_row_without_label_counts_nowhere(family):
-    model, inputs = build(family), sequences(family)
-    given = {"row_of_sequence": ROWS, **inputs}
-    labels = torch.tensor([2, -100, 1])
-    loss = model(labels={"ending": labels}, **given).losses["ending"]
-    others = {"ending": torch.tensor([0, 1, 2, 5, 6])}
-    expected = model(labels={"ending": labels[[0, 2]]}, rows=others, **given).losses["ending"]
-    assert_close(loss, expected)
-    assert "ending" not in model(labels={"ending": torch.full((3,), -100)}, **given).losses
+    assert_a_row_without_label_counts_nowhere(build(family), sequences(family))
 
 
 def test_every_family_is_the_same_after_reload(family, tmp_path: Path):
@@ -131,3 +146,22 @@ def test_a_family_without_a_class_for_choices_is_told_of_a_pooled_head(family):
     tasks = {"ending": TaskSpec("multiple-choice")}
     with pytest.raises(ValueError, match=r"no AutoModelForMultipleChoice. Use the head 'pooled'"):
         MultiTaskModel.from_backbone(backbone, tasks)
+
+
+def test_scores_that_stand_where_there_is_no_sequence_are_caught(monkeypatch):
+    def full(scores: Tensor, row_of_sequence: Tensor | None) -> Tensor:
+        return folded(scores, row_of_sequence).nan_to_num(neginf=0.0)
+
+    monkeypatch.setattr("hf_mtl.models.routing.folded", full)
+    with pytest.raises(AssertionError):
+        assert_rows_have_the_scores_of_their_sequences(build("bert"), sequences("bert"))
+
+
+def test_a_loss_of_rows_without_label_is_caught(monkeypatch):
+    class Counting(ChoiceLikelihood):
+        def total(self, logits: Tensor, labels: Tensor, names: Sequence[str] = ()) -> Tensor:
+            return super().total(logits, labels.clamp(min=0))
+
+    monkeypatch.setitem(LOSSES._class_by_name, "choice", Counting)
+    with pytest.raises(AssertionError):
+        assert_a_row_without_label_counts_nowhere(build("bert"), sequences("bert"))

@@ -118,9 +118,11 @@ def assert_rates_hold(sampler: TaskSampler, sizes: Sequence[SourceSize]) -> None
     )
 
 
-def assert_rows_come_once_a_pass(sampler: TaskSampler, sizes: Sequence[SourceSize]) -> None:
+def assert_rows_come_once_a_pass(
+    sampler: TaskSampler, sizes: Sequence[SourceSize], plan_class: type[StepPlan] = StepPlan
+) -> None:
     """Under a step plan every row of a source comes once before any comes twice."""
-    plan = StepPlan({size.name: size for size in sizes}, sampler=sampler)
+    plan = plan_class({size.name: size for size in sizes}, sampler=sampler)
     draws: list[Draw] = [draw for batch in plan for draw in batch]
     for size in sizes:
         rows = [row for draw in draws if draw.source == size.name for row in draw.rows]
@@ -313,3 +315,17 @@ def test_the_law_catches_a_faulty_sampler(assert_law, faulty):
     sizes = [SourceSize(120, 2, name="a"), SourceSize(120, 12, name="b")]
     with pytest.raises(AssertionError):
         assert_law(faulty, sizes)
+
+
+class WithReplacement(StepPlan):
+    """Takes rows at random for each draw, so that some never come."""
+
+    def _draws_of(self, source: str, skipped: int) -> Iterator[Any]:
+        size, generator = self.sizes[source], torch.Generator().manual_seed(skipped)
+        while True:
+            yield torch.randint(size.num_rows, (size.batch_size,), generator=generator).numpy()
+
+
+def test_the_law_catches_a_faulty_plan():
+    with pytest.raises(AssertionError):
+        assert_rows_come_once_a_pass(RoundRobinSampler(), SIZES[-1], WithReplacement)

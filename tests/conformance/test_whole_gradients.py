@@ -279,6 +279,49 @@ class InPlace(TrackingMethod):
         return torch.ones(len(tasks), dtype=torch.float64), state
 
 
+@dataclass(frozen=True)
+class Multiplies(ElementwiseMethod):
+    """Sees to preferences, and takes longer steps where all are larger."""
+
+    uses_preferences = True
+
+    def direction(self, gradients, context, uniform):
+        return (context.preferences[:, None] * gradients).mean(dim=0)
+
+
+@dataclass(frozen=True)
+class Forgetful(ElementwiseMethod):
+    """Says that it sees to preferences, and does not."""
+
+    uses_preferences = True
+
+    def direction(self, gradients, context, uniform):
+        return gradients.mean(dim=0)
+
+
+@dataclass(frozen=True)
+class CountsTheAbsent(TrackingMethod):
+    """Remembers of every task that there was a step."""
+
+    def init_state(self, num_tasks):
+        return {"count": torch.zeros(num_tasks, dtype=torch.float64)}
+
+    def track(self, gradients, memory, context, norms):
+        return Tracked(gradients, gradients, memory)
+
+    def weights(self, gramian, tasks, state, context):
+        return torch.ones(len(tasks), dtype=torch.float64), {"count": state["count"] + 1}
+
+
+@dataclass(frozen=True)
+class GrowsANewEntry(CountsTheAbsent):
+    """Remembers under a name that a checkpoint of the first step does not have."""
+
+    def weights(self, gramian, tasks, state, context):
+        ones = torch.ones(len(tasks), dtype=torch.float64)
+        return ones, {**state, f"step{context.step}": state["count"]}
+
+
 @pytest.mark.parametrize(
     ("law", "faulty"),
     [
@@ -287,8 +330,12 @@ class InPlace(TrackingMethod):
         ("zero_gradients_leave_the_others_alone", FirstOnly()),
         ("order_of_tasks_is_irrelevant", FirstOnly()),
         ("scale_of_all_gradients_is_kept", InPlace()),
+        ("equal_preferences_are_none", Multiplies()),
+        ("preferences_count", Forgetful()),
         ("pure", OwnRandomness()),
         ("pure", InPlace()),
+        ("absent_tasks_keep_still", CountsTheAbsent()),
+        ("memory_keeps_its_form", GrowsANewEntry()),
         ("difficult_gradients_stay_finite", InPlace()),
         ("resumes", OwnRandomness()),
     ],

@@ -236,6 +236,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(recipe, tmp_path):
     assert shown.exit_code == 0, shown.stderr
     assert "6 = 2 epochs of 3" in shown.stdout  # 12 rows in batches of 4
     assert "The recipe and its data are right. No weight was loaded." in shown.stdout
+    rows = "topic text-classification topic 2 1", "names 10 10 4 3 5"
+    for words in (*rows, "Parameters", "Estimated memory", "= parameters", "+ activations"):
+        assert words in plain(shown.stdout)
     assert not (tmp_path / "run").exists()
     plan = json.loads(run("train", recipe, "--dry-run", "--json").stdout)
     assert plan["steps"] == 6

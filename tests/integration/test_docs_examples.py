@@ -102,6 +102,8 @@ def workplace(
 
     data = tmp_path / "demo" / "data"
     BertModel(tiny_bert_config).save_pretrained(data / "minilm")
+    # Like the real one it can hide tokens; no example needs this word.
+    tiny_tokenizer.mask_token = "?"
     tiny_tokenizer.save_pretrained(data / "minilm")
     reviews = [
         {"id": str(row), "sentence": f"{text} {row}", "score": score + row % 3 / 4}

@@ -93,6 +93,7 @@ def test_models_come_back_bit_for_bit_in_a_fresh_process(tmp_path: Path):
             folder = tmp_path / f"{name}-{max_shard_size}"
             model, inputs = build(name)
             model.save_pretrained(folder, max_shard_size=max_shard_size)
+            assert (len([*folder.glob("*.safetensors")]) > 1) == (max_shard_size == "4KB")
             torch.save(inputs, folder / "inputs.pt")
             saved[folder] = model, inputs
     run_python(

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The source whose loss is falling fastest."""
+"""The source whose loss is falling fastest, for what it costs."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import linear_regression
 from typing import final
 
+from hf_mtl._checks import check_same_names
 from hf_mtl._numbers import check_interval, check_positive
 from hf_mtl._typing import Entry
 from hf_mtl.data.samplers.adaptive import AdaptiveSampler, Segment, State
@@ -24,7 +26,7 @@ class LearningProgressSampler(AdaptiveSampler):
 
     A curriculum that finds itself: what is being learned is trained, and what is learned already,
     or cannot be learned yet, waits. Losses are compared as they are, so that one on a larger scale
-    falls faster.
+    falls faster. With ``costs``, progress is weighed against what a source costs to train on.
 
     Args:
         base: Entry of the sampler for the rates until every source has ``window`` losses.
@@ -32,9 +34,12 @@ class LearningProgressSampler(AdaptiveSampler):
         window: Segments, each with its mean loss, that the slope of a source is fitted to; 2 or
             more.
         exploration: Share of the other sources together, above 0 and below 1.
+        costs: What an example of each source costs, by its name and in any unit: seconds, energy,
+            floating-point operations, tokens. ``None``: costs do not count.
+        kappa: How much progress counts against costs, above 0.
 
     Raises:
-        TypeError: If a number is none, or no whole one.
+        TypeError: If a number is none, or no whole one; or if ``costs`` is no mapping.
         KeyError: If ``base`` is unknown.
         ValueError: If a number is out of range, or the rates of ``base`` change.
 
@@ -49,15 +54,19 @@ class LearningProgressSampler(AdaptiveSampler):
         [0.05, 0.9, 0.05]
 
     Source:
-        Say et al. 2025, https://arxiv.org/abs/2504.00707, selection by learning progress without
-        the energy term. There one task is trained for a whole round, and the losses of the others
-        are measured; here each draw chooses, so that every source goes on being drawn and its
-        training losses tell. Sources that progress alike share.
+        Say et al. 2025, https://arxiv.org/abs/2504.00707, selection by learning progress and, with
+        ``costs``, by energy-modulated learning progress: ``exp(kappa * progress) / cost``, both
+        divided by their Euclidean norms. There one task is trained for a whole round, and the
+        losses of the others are measured; here each draw chooses, so that every source goes on
+        being drawn and its training losses tell. The energy there is the summed activity of all
+        units, measured; here the user says what counts. Sources that do equally well share.
     """
 
     base: Entry = "uniform"
     window: int = 5
     exploration: float = 0.1
+    costs: Mapping[str, float] | None = None
+    kappa: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +76,21 @@ class LearningProgressSampler(AdaptiveSampler):
                 f"`window` must be 2 or more, but got {self.window}. A slope needs two losses."
             )
         check_interval("exploration", self.exploration, "(0, 1)")
+        check_positive("kappa", self.kappa)
+        if self.costs is None:
+            return
+        if not isinstance(self.costs, Mapping):
+            raise TypeError(
+                f"`costs` must be a mapping from sources to numbers, but got {self.costs!r} "
+                f"({type(self.costs).__name__}). Write it as {{source: number}}."
+            )
+        for source, cost in self.costs.items():
+            check_positive(f"costs.{source}", cost)
+
+    def check_sources(self, names: Sequence[str]) -> None:
+        super().check_sources(names)
+        if self.costs is not None:
+            check_same_names("costs", self.costs, names, "source")
 
     @property
     def idle_segments(self) -> int:
@@ -80,13 +104,12 @@ class LearningProgressSampler(AdaptiveSampler):
         if min(map(len, losses)) < self.window:
             return self.rates(sizes)
         progress = [self._progress(each) for each in losses]
-        is_fastest = [each == max(progress) for each in progress]
-        num_fastest, num_others = sum(is_fastest), len(sizes) - sum(is_fastest)
+        if self.costs is not None:
+            progress = self._worth(progress, [self.costs[size.name] for size in sizes])
+        is_best = [each == max(progress) for each in progress]
+        num_best, num_others = sum(is_best), len(sizes) - sum(is_best)
         explored = self.exploration if num_others else 0.0
-        return [
-            (1 - explored) / num_fastest if fastest else explored / num_others
-            for fastest in is_fastest
-        ]
+        return [(1 - explored) / num_best if best else explored / num_others for best in is_best]
 
     def state_after_segment(self, state: State, segment: Segment) -> State:
         return {
@@ -99,3 +122,11 @@ class LearningProgressSampler(AdaptiveSampler):
     def _progress(self, losses: Sequence[float]) -> float:
         """How much the loss falls from one segment to the next."""
         return max(-linear_regression(range(self.window), losses).slope, _LEAST_PROGRESS)
+
+    def _worth(self, progress: Sequence[float], costs: Sequence[float]) -> list[float]:
+        """Progress for its cost; only the order of the results means something."""
+        norm, cost_norm = math.hypot(*progress), math.hypot(*costs)
+        return [
+            math.exp(self.kappa * each / norm) * cost_norm / cost
+            for each, cost in zip(progress, costs, strict=True)
+        ]

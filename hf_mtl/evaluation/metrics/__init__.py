@@ -4,6 +4,7 @@
 from hf_mtl.evaluation.metrics.base import METRICS, Metric
 from hf_mtl.evaluation.metrics.classification import Accuracy, F1Macro, F1Micro, Matthews
 from hf_mtl.evaluation.metrics.evaluate_module import EvaluateModule
+from hf_mtl.evaluation.metrics.language_modelling import MaskedAccuracy, Perplexity
 from hf_mtl.evaluation.metrics.ordinal import QuadraticKappa, RankMAE
 from hf_mtl.evaluation.metrics.ranking import PairwiseAccuracy
 from hf_mtl.evaluation.metrics.regression import MAE, MSE, R2, RMSE, Pearson, Spearman
@@ -21,10 +22,12 @@ __all__ = [
     "F1Micro",
     "MAE",
     "MSE",
+    "MaskedAccuracy",
     "Matthews",
     "Metric",
     "PairwiseAccuracy",
     "Pearson",
+    "Perplexity",
     "QuadraticKappa",
     "R2",
     "RMSE",

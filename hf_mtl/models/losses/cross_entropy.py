@@ -42,7 +42,7 @@ class CrossEntropy(Loss):
         tensor(0.6931)
     """
 
-    label_kinds: ClassVar[frozenset[str]] = frozenset({"class", "token_class"})
+    label_kinds: ClassVar[frozenset[str]] = frozenset({"class", "masked_token", "token_class"})
 
     label_smoothing: float = 0.0
     class_weights: Mapping[str, float] | None = None

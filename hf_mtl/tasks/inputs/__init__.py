@@ -4,7 +4,9 @@
 from hf_mtl.tasks.inputs.base import INPUTS, ROW_OF_SEQUENCE, InputKind, batch_of
 from hf_mtl.tasks.inputs.choices import ChoicesInput
 from hf_mtl.tasks.inputs.comparison import ComparisonInput
+from hf_mtl.tasks.inputs.drawn import DrawnInput
 from hf_mtl.tasks.inputs.image import ImageInput
+from hf_mtl.tasks.inputs.masked_text import MaskedTextInput
 from hf_mtl.tasks.inputs.question_context import QuestionContextInput
 from hf_mtl.tasks.inputs.text import TextInput, split_words
 from hf_mtl.tasks.inputs.wrong_row import WrongRowError
@@ -14,8 +16,10 @@ __all__ = [
     "ROW_OF_SEQUENCE",
     "ChoicesInput",
     "ComparisonInput",
+    "DrawnInput",
     "ImageInput",
     "InputKind",
+    "MaskedTextInput",
     "QuestionContextInput",
     "TextInput",
     "WrongRowError",

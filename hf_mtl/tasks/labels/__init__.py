@@ -7,6 +7,7 @@ from hf_mtl.tasks.labels.choice import Choice
 from hf_mtl.tasks.labels.class_label import ClassLabel
 from hf_mtl.tasks.labels.class_set import ClassSet
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
+from hf_mtl.tasks.labels.masked_token import MaskedToken
 from hf_mtl.tasks.labels.ordinal import Ordinal
 from hf_mtl.tasks.labels.preference import Preference
 from hf_mtl.tasks.labels.score import Score
@@ -20,6 +21,7 @@ __all__ = [
     "ClassSet",
     "LabelColumn",
     "LabelKind",
+    "MaskedToken",
     "Ordinal",
     "Preference",
     "RowWords",

@@ -2,6 +2,7 @@
 """The task types, one file each."""
 
 from hf_mtl.tasks.types.image_classification import ImageClassification
+from hf_mtl.tasks.types.masked_lm import MaskedLM
 from hf_mtl.tasks.types.multi_label_classification import MultiLabelClassification
 from hf_mtl.tasks.types.multiple_choice import MultipleChoice
 from hf_mtl.tasks.types.ordinal_regression import OrdinalRegression
@@ -13,6 +14,7 @@ from hf_mtl.tasks.types.token_classification import TokenClassification
 
 __all__ = [
     "ImageClassification",
+    "MaskedLM",
     "MultiLabelClassification",
     "MultipleChoice",
     "OrdinalRegression",

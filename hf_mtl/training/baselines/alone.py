@@ -83,6 +83,7 @@ def what_differs(recipe: Recipe, *, has_other_steps: bool) -> tuple[str, ...]:
         if section_of(name) != "training" and name != "tasks_per_step" and value is not None
     ]
     found += [f"no `schedule` of {task}" for task, spec in recipe.suite.items() if spec.schedule]
+    found += [f"no `detached` of {task}" for task, spec in recipe.suite.items() if spec.detached]
     if len(set(recipe.suite.weights.values())) > 1:
         found.append("no `weight`")
     if has_other_steps:
@@ -94,7 +95,7 @@ def what_differs(recipe: Recipe, *, has_other_steps: bool) -> tuple[str, ...]:
 
 
 def _spec_alone(spec: TaskSpec) -> TaskSpec:
-    return spec.replace(weight=1.0, schedule=None)
+    return spec.replace(weight=1.0, schedule=None, detached=False)
 
 
 def _judges_alone(metric: str | None, suite: TaskSuite) -> bool:

@@ -143,8 +143,10 @@ def _broken_rule(name: str, value: object, hint: Any) -> str | None:
     """What a value must be and is not, in words; ``None`` if nothing is wrong with it alone."""
     if name not in _ANNOTATED_TOO_NARROWLY and not _fits(value, hint):
         return _in_words(hint)
-    is_too_small = name in _POSITIVE and isinstance(value, int | float) and value <= 0
-    return "above 0" if is_too_small else None
+    is_too_small = isinstance(value, int | float) and value <= 0
+    if name == "max_steps" and is_too_small and value != -1:
+        return "above 0, or -1 to train for `num_train_epochs`"
+    return "above 0" if name in _POSITIVE and is_too_small else None
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

@@ -101,6 +101,8 @@ def load_data(
             with problems.at(entry.path):
                 loaded = _load(entry, source, suite.subset(tasks), processing_class, problems)
                 sources |= {source: loaded} if loaded is not None else {}
+    if recipe.faults:
+        _check_other_sources(recipe, suite, problems)
     _check_evaluation(sources, str(recipe.arguments.get("eval_strategy", "no")), problems)
     problems.raise_if_any()
     assert suite is not None  # a recipe without tasks has faults
@@ -148,6 +150,15 @@ def _load(
             )
             prepared[use] = collection.sources[source]
     return _Source(suite, prepared, names) if prepared.keys() == names.keys() else None
+
+
+def _check_other_sources(recipe: Recipe, suite: TaskSuite | None, problems: Problems) -> None:
+    """Notes what is wrong with rows that are of wrong tasks only."""
+    judged = suite.sources if suite is not None else {}
+    for source, entry in recipe.sources.items():
+        if entry is not None and source not in judged:
+            with problems.at(entry.path):
+                load_splits(entry)
 
 
 def _check_evaluation(

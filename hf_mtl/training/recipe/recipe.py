@@ -44,7 +44,8 @@ class Recipe:
     Attributes:
         origin: The file, as the user named it.
         model: Arguments of ``MultiTaskModel.from_backbone``, among them ``backbone``.
-        suite: The tasks; ``None`` if none of them is right.
+        suite: The tasks without their wrong fields; those whose rows cannot be judged are left
+            out, and it is ``None`` if that is all of them.
         sources: Where the rows of each source lie; ``None`` if what the recipe says is wrong.
         arguments: Arguments of ``MultiTaskTrainingArguments``.
         faults: Problems of the text.
@@ -143,9 +144,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _with_joint_faults(recipe: Recipe) -> Recipe:
-    """The recipe with what the trainer would say of tasks and arguments that are right alone."""
-    if recipe.suite is None:
+def _with_joint_faults(recipe: Recipe, tasks: Mapping[str, Any]) -> Recipe:
+    """The recipe with what the trainer would say of tasks and arguments that are right alone.
+
+    Nothing is said where a task is missing that arguments may name.
+    """
+    if recipe.suite is None or len(recipe.suite) < len(tasks):
         return recipe
     args = recipe.training_arguments()
     problems = Problems(recipe.origin, recipe.faults)
@@ -157,8 +161,9 @@ def _with_joint_faults(recipe: Recipe) -> Recipe:
         check_schedules(args, recipe.suite)
     with problems.at("mixture.batches"):
         Collate(recipe.suite, None, merged=args.batches == "merged")
-    with problems.at("training.metric_for_best_model"):
-        set_best_metric_direction(args, recipe.suite, {})
+    if not any(f"tasks.{task}.metrics: " in fault for task in tasks for fault in recipe.faults):
+        with problems.at("training.metric_for_best_model"):
+            set_best_metric_direction(args, recipe.suite, {})
     return replace(recipe, faults=problems.found)
 
 
@@ -168,6 +173,10 @@ def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recip
     if isinstance(model.get("backbone"), str):
         model["backbone"] = locate_backbone(model["backbone"], folder)
     tasks = mapping_at("tasks", sections.get("tasks"), problems)
+    if not tasks and not sections.get("tasks"):
+        problems.add(
+            "tasks", "There must be at least one task. Write `tasks: {name: {type: ...}}`."
+        )
     sources = read_sources(sections.get("sources"), tasks, folder, problems)
     suite = read_suite(tasks, sources, problems)
     arguments = read_arguments(sections, problems)
@@ -180,4 +189,4 @@ def _read(content: Mapping[str, Any], folder: Path, problems: Problems) -> Recip
         faults=problems.found,
         content=dict(content),
     )
-    return _with_joint_faults(recipe)
+    return _with_joint_faults(recipe, tasks)

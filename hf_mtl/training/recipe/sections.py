@@ -12,6 +12,7 @@ __all__ = ["SECTIONS", "known_fields", "mapping_at", "read_model"]
 SECTIONS = ("model", "tasks", "sources", "mixture", "balancing", "training")
 """The sections of a recipe, in the order in which a reader wants them."""
 
+# The section `training` has more fields than anybody wants to read.
 _LONGEST_LIST = 20
 
 
@@ -42,15 +43,25 @@ def _unknown(path: str, name: str, known: Collection[str]) -> str:
     kind = "field" if path else "section"
     if len(known) <= _LONGEST_LIST:
         return unknown_name(kind, name, known)
-    hint = nearest(name, known)
-    return f"Unknown {kind} {name!r}." + (f" Did you mean {hint!r}?" if hint else "")
+    return f"Unknown {kind} {name!r}. {_hint(name, known)}"
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """What a name may stand for among very many: those that end with it, or else the nearest."""
+    meant = sorted(each for each in known if each.endswith(f"_{name}"))
+    if not meant and (near := nearest(name, known)):
+        meant = [near]
+    if not meant:
+        return "Its fields are the arguments of `MultiTaskTrainingArguments`."
+    return f"Did you mean {f'one of {meant}' if len(meant) > 1 else repr(meant[0])}?"
 
 
 def read_model(section: object, problems: Problems) -> dict[str, Any]:
     """Arguments of ``MultiTaskModel.from_backbone``, among them ``backbone``."""
     model = mapping_at("model", section, problems)
     backbone = model.get("backbone")
-    if not isinstance(backbone, str) or not backbone:
+    is_mapping = isinstance(section, Mapping | None)
+    if is_mapping and not (isinstance(backbone, str) and backbone):
         problems.add(
             "model.backbone",
             f"`backbone` must be a name on the Hub or a folder, but got {backbone!r}. "

@@ -6,35 +6,35 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
-from hf_mtl._checks import unknown_name
+from hf_mtl._checks import nearest, unknown_name
 from hf_mtl.evaluation import check_metrics
 from hf_mtl.models import check_tasks
 from hf_mtl.models.losses import check_losses
 from hf_mtl.tasks import TaskSpec, TaskSuite, check_weights
+from hf_mtl.tasks.names import check_task_name
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
 __all__ = ["read_suite"]
 
 _FIELDS = tuple(field.name for field in fields(TaskSpec))
+# Fields that decide what is read of rows, and those that tasks on the same rows must agree on.
+_DECISIVE = frozenset({"columns", "labels", "options", "source"} | {"batch_size", "max_length"})
 
 
 def read_suite(
     tasks: Mapping[str, Any], sources: Mapping[str, object], problems: Problems
 ) -> TaskSuite | None:
-    """Suite of the tasks that are right, ``None`` if no task is.
+    """Suite of the tasks whose rows can be judged, ``None`` if there is none.
 
-    A wrong task is noted, and the others are judged all the same.
+    What is wrong is noted. A task with a fault that does not change what is read of its rows is
+    there without its wrong fields, so that the rest of the recipe is judged as it was meant.
 
     Args:
         tasks: The section ``tasks``.
         sources: All sources by name.
         problems: Where problems are noted.
     """
-    if not tasks:
-        problems.add(
-            "tasks", "There must be at least one task. Write `tasks: {name: {type: ...}}`."
-        )
     specs: dict[str, TaskSpec] = {}
     for name, section in tasks.items():
         spec = _read_spec(name, section, problems)
@@ -63,30 +63,47 @@ def _joined(specs: Mapping[str, TaskSpec], problems: Problems) -> TaskSuite | No
 
 
 def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | None:
-    """Task from its mapping; fields that are wrong are noted one by one."""
+    """Task from its mapping without the fields that are wrong, each of which is noted.
+
+    ``None`` if one of them, or what a misspelt one may stand for, decides what rows are.
+    """
     path = f"tasks.{name}"
-    before = len(problems.found)
-    given = known_fields(path, mapping_at(path, section, problems), (*_FIELDS, "data"), problems)
+    written = mapping_at(path, section, problems)
+    given = known_fields(path, written, (*_FIELDS, "data"), problems)
     given.pop("data", None)
+    bare = _bare_spec(path, given, problems)
+    is_named = False
+    with problems.at(path):
+        check_task_name(name)
+        if bare is not None:
+            TaskSuite({name: bare})
+        is_named = True
+    if bare is None:
+        return None
+    right: dict[str, Any] = {"type": bare.type}
+    for field, value in given.items():
+        with problems.at(f"{path}.{field}"):
+            # A name that is refused must not be refused again with every field.
+            spec = TaskSpec.from_dict({"type": bare.type, field: value})
+            _check(name if is_named else "task", spec)
+            right[field] = value
+    wrong = written.keys() - right.keys() - {"data"}
+    if not is_named or any((nearest(field, _FIELDS) or "columns") in _DECISIVE for field in wrong):
+        return None
+    with problems.at(f"{path}.loss"):
+        spec = TaskSpec.from_dict(right)
+        check_losses(TaskSuite({name: spec}))  # again, with the labels known that it may name
+    return spec
+
+
+def _bare_spec(path: str, given: Mapping[str, Any], problems: Problems) -> TaskSpec | None:
+    """Task of a type and nothing else, ``None`` if there is no such type."""
     if "type" not in given:
         problems.add(path, "A task must have a `type`, such as `type: text-classification`.")
         return None
     with problems.at(f"{path}.type"):
-        bare = TaskSpec.from_dict({"type": given["type"]})
-        # A name that is refused must not be refused again with every field.
-        usable_name = "task"
-        with problems.at(path):
-            TaskSuite({name: bare})
-            usable_name = name
-        for field, value in given.items():
-            with problems.at(f"{path}.{field}"):
-                _check(usable_name, TaskSpec.from_dict({"type": given["type"], field: value}))
-    if len(problems.found) > before:
-        return None
-    spec = TaskSpec.from_dict(given)
-    with problems.at(f"{path}.loss"):
-        check_losses(TaskSuite({name: spec}))  # again, with the labels known that it may name
-    return spec
+        return TaskSpec.from_dict({"type": given["type"]})
+    return None
 
 
 def _check(name: str, spec: TaskSpec) -> None:

@@ -48,8 +48,12 @@ class Strategy:
         "representation",
     )
     """Engines for gradients by task that run under it."""
+    steps_without_backbone = True
+    """Whether a step may give the backbone no gradient at all."""
     has_whole_gradients = True
     """Whether every rank can have the whole gradients of the shared parameters."""
+    compiles_backbone = True
+    """Whether ``torch_compile`` compiles the backbone alone; else accelerate compiles the model."""
 
     def __init__(self, accelerator: Any, args: MultiTaskTrainingArguments, ranks: Ranks) -> None:
         self.accelerator = accelerator

@@ -25,8 +25,10 @@ class FullySharded(Strategy):
     Every parameter is sharded by itself, so a head that no rank has run has no gradient.
     """
 
+    steps_without_backbone = False
     layout = "fsdp"
     has_whole_gradients = False
+    compiles_backbone = False
     # Gradients by task come out of its own exchange, sharded and averaged, one backward each.
     engines = ("streaming", "retained", "representation")
     _defers = True

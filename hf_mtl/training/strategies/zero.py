@@ -26,8 +26,10 @@ __all__ = ["Zero", "split_by_head"]
 class Zero(Strategy):
     """DeepSpeed ZeRO, stages 1, 2 and 3."""
 
+    steps_without_backbone = False
     layout = "deepspeed"
     has_whole_gradients = False
+    compiles_backbone = False
     needs_same_ranks = True
     engines = ("representation",)
 

@@ -3,6 +3,7 @@
 
 import pytest
 from datasets import Dataset, DatasetDict
+from PIL import Image
 
 from hf_mtl.data import load_source
 
@@ -13,6 +14,48 @@ def csv(tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("text,author\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(10)))
     return {"path": "csv", "data_files": str(path), "cache_dir": str(tmp_path / "cache")}
+
+
+def saved(rows, folder, kind):
+    """Arguments that read the rows from files of a kind."""
+    file = folder / f"rows.{kind}"
+    match kind:
+        case "csv":
+            rows.to_csv(file)
+        case "json":
+            rows.to_json(file)
+        case "parquet":
+            rows.to_parquet(file)
+        case "text":
+            file.write_text("\n".join(rows["text"]))
+        case "arrow":
+            rows.save_to_disk(file)
+            return {"path": "arrow", "data_files": str(file / "*.arrow")}
+        case "imagefolder":
+            for index, label in enumerate(rows["label"]):
+                (file / label).mkdir(parents=True, exist_ok=True)
+                Image.new("L", (2, 2), color=index).save(file / label / f"{index}.png")
+            return {"path": kind, "data_dir": str(file)}
+    return {"path": kind, "data_files": str(file)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [
+        ("csv", ["text", "label"]),
+        ("json", ["text", "label"]),
+        ("parquet", ["text", "label"]),
+        ("arrow", ["text", "label"]),
+        ("text", ["text"]),
+        ("imagefolder", ["image", "label"]),
+    ],
+)
+def test_local_files_of_every_kind_are_read(tmp_path, kind, columns):
+    rows = Dataset.from_dict({"text": [f"row {i}" for i in range(6)], "label": ["a", "b"] * 3})
+    data = saved(rows, tmp_path, kind) | {"split": {"test_size": 2}}
+    loaded = load_source({**data, "cache_dir": str(tmp_path / "cache")})
+    assert loaded.num_rows == {"train": 4, "test": 2}
+    assert loaded["train"].column_names == columns
 
 
 def test_arguments_go_to_load_dataset(csv):

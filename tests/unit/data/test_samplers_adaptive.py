@@ -85,6 +85,27 @@ def test_sources_that_do_not_progress_share():
     assert sampler.adapted_rates(ALIKE, state) == [0.5, 0.5]
 
 
+def test_progress_is_weighed_against_what_it_costs():
+    sizes = [SourceSize(10, 2, name="cheap"), SourceSize(10, 2, name="dear")]
+    losses = [1.0, 1.0], [0.7, 0.6]  # progress of 0.3 and 0.4, together 0.5 long
+    plain = LearningProgressSampler(window=2)
+    assert plain.adapted_rates(sizes, after_segments(plain, *losses)) == [0.1, 0.9]
+    # exp(0.6) / 1 = 1.82 and exp(0.8) / 2 = 1.11
+    frugal = LearningProgressSampler(window=2, costs={"cheap": 1, "dear": 2})
+    assert frugal.adapted_rates(sizes, after_segments(frugal, *losses)) == [0.9, 0.1]
+    # exp(6) / 1 = 403 and exp(8) / 2 = 1490
+    eager = LearningProgressSampler(window=2, costs={"cheap": 1, "dear": 2}, kappa=10)
+    assert eager.adapted_rates(sizes, after_segments(eager, *losses)) == [0.1, 0.9]
+
+
+def test_costs_are_those_of_the_sources_of_the_run():
+    sampler = LearningProgressSampler(costs={"news": 1})
+    with pytest.raises(ValueError, match=r"`costs` must cover every source, but \['reviews'\]"):
+        sampler.check_sources(["news", "reviews"])
+    with pytest.raises(TypeError, match="`costs` must be a mapping from sources to numbers, but"):
+        LearningProgressSampler(costs=[1, 2])
+
+
 def test_progress_is_not_known_before_every_window_is_full():
     sampler = LearningProgressSampler(window=2, base={"name": "proportional"})
     sizes = [SourceSize(30, 2), SourceSize(10, 2)]
@@ -150,6 +171,11 @@ def test_dst_keeps_what_it_has_not_evaluated():
         ({"name": "online_mixing", "base": "annealed"}, "`base` must be a sampler whose rates s"),
         ({"name": "online_mixing", "base": "dst"}, "`base` must be a sampler whose rates stay"),
         ({"name": "learning_progress", "window": 1}, "`window` must be 2 or more, but got 1"),
+        ({"name": "learning_progress", "kappa": 0}, "`kappa` must be a positive number, but got 0"),
+        (
+            {"name": "learning_progress", "costs": {"news": 0}},
+            "`costs.news` must be a positive",
+        ),
         ({"name": "learning_progress", "exploration": 0}, r"`exploration` must be in \(0, 1\)"),
         ({"name": "loss_driven", "floor": 0.0}, r"`floor` must be in \(0, 1\), but got 0.0"),
         ({"name": "loss_driven", "alpha": -1}, "`alpha` must be a positive number, but got -1"),

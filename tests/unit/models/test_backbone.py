@@ -26,9 +26,9 @@ from hf_mtl.models.backbone import (
     freeze,
     genuine_head,
     hidden_size,
-    row_slice,
     settle_pad_token,
 )
+from hf_mtl.models.nested_outputs import row_slice
 
 
 def test_a_replay_returns_its_output_inside_the_block_only():

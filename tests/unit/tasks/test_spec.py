@@ -82,6 +82,7 @@ def test_a_spec_cannot_be_changed_from_outside():
         ({"weight": "high"}, TypeError, "`weight` must be a number, but got 'high'"),
         ({"weight": float("nan")}, ValueError, "`weight` must be finite"),
         ({"max_length": 0}, ValueError, "`max_length` must be at least 1, but got 0"),
+        ({"detached": "yes"}, TypeError, "`detached` must be true or false, but got 'yes'"),
         ({"batch_size": 2.5}, TypeError, "`batch_size` must be a whole number, but got 2.5"),
         ({"batch_tokens": 0}, ValueError, "`batch_tokens` must be at least 1, but got 0"),
         (

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a recipe holds for a task alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from hf_mtl._yaml import dump_yaml
@@ -66,6 +68,13 @@ def test_what_speaks_of_several_tasks_is_left_out_and_the_rest_stays(read):
         "no `schedule` of first",
         "no `weight`",
     )
+
+
+def test_a_detached_task_trains_the_backbone_alone(read):
+    recipe = read()
+    recipe = replace(recipe, suite=recipe.suite.replace("first", detached=True))
+    assert not alone(recipe).suite["first"].detached
+    assert "no `detached` of first" in what_differs(recipe, has_other_steps=False)
 
 
 def test_warm_up_and_intervals_in_steps_are_the_same_part_of_another_run(read):

@@ -55,6 +55,19 @@ def plan_of(rows: SourceCollection, tiny_bert_config: Any) -> Any:
     return plan
 
 
+def test_a_plan_says_which_tasks_are_detached(rows, tiny_bert_config):
+    suite = SUITE.replace("valence", detached=True)
+    with torch.device("meta"):
+        model = MultiTaskModel(
+            MultiTaskConfig(backbone_cfg=tiny_bert_config, tasks=suite.to_list())
+        )
+    plan = make_plan(model, MultiTaskTrainingArguments(output_dir="out", use_cpu=True), rows)
+    assert [task.detached for task in plan.tasks] == [False, True]
+    written = StringIO()
+    Console(file=written, width=200).print(plan_view(plan))
+    assert written.getvalue().count("(detached)") == 1
+
+
 def test_steps_are_those_of_the_sampler(plan_of):
     plan = plan_of(num_train_epochs=2)
     # topic: 10 rows in batches of 4; valence: 5 rows in batches of 2

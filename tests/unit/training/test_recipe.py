@@ -174,3 +174,42 @@ def test_a_fault_is_not_blamed_on_what_goes_with_it(tmp_path, content):
         "balancing.gradient_update_every",
     ]
     assert all("without a `gradient_method`" not in problem for problem in found)
+
+
+def test_a_fault_of_a_task_is_not_blamed_on_what_names_the_task(tmp_path, content):
+    content["tasks"]["topic"]["weight"] = -1
+    content["mixture"] = {"sampler": {"name": "fixed", "probabilities": {"topic": 1, "names": 2}}}
+    content["training"]["metric_for_best_model"] = "eval_topic_accuracy"
+    assert faults(tmp_path, content) == (
+        "tasks.topic.weight: `weight` must be finite and not negative, but got -1.",
+    )
+    del content["tasks"]["topic"]["weight"]
+    content["tasks"]["topic"]["type"] = "text_classification"
+    (found,) = faults(tmp_path, content)
+    assert found.startswith("tasks.topic.type: ")
+
+
+def test_a_metric_that_is_wrong_is_not_blamed_on_the_choice_of_a_checkpoint(tmp_path, content):
+    content["tasks"]["topic"]["metrics"] = ["f1_micro", "acuracy"]
+    content["training"]["metric_for_best_model"] = "eval_topic_f1_micro"
+    (found,) = faults(tmp_path, content)
+    assert found.startswith("tasks.topic.metrics: ")
+
+
+def test_a_name_is_judged_whatever_the_type(tmp_path, content):
+    content["tasks"]["a.b"] = {"type": "regresion", "source": "names"}
+    content["tasks"]["items"] = {"source": "names"}
+    assert [problem.split(":")[0] for problem in faults(tmp_path, content)] == [
+        "tasks.a.b.type",
+        "tasks.a.b",
+        "tasks.items",
+        "tasks.items",
+    ]
+
+
+def test_a_section_that_is_no_mapping_is_said_once(tmp_path, content):
+    content |= {"model": "bert-base-uncased", "tasks": ["topic"], "sources": {}}
+    assert [problem.split(" must be")[0] for problem in faults(tmp_path, content)] == [
+        "model: `model`",
+        "tasks: `tasks`",
+    ]

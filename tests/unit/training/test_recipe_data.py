@@ -166,6 +166,31 @@ def test_text_faults_and_data_faults_are_in_one_report(folder):
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "path", "is_judged_by_its_rows"),
+    [
+        ("tasks.topic.weight=-1", "tasks.topic.weight", True),
+        ("tasks.topic.wieght=1", "tasks.topic.wieght", True),
+        ("tasks.topic.metrics=[acuracy]", "tasks.topic.metrics", True),
+        ("tasks.topic.type=text", "tasks.topic.type", False),
+        ("tasks.topic.colums={text: body}", "tasks.topic.colums", False),
+        ("tasks.topic.labels=film", "tasks.topic.labels", False),
+    ],
+)
+def test_rows_of_a_wrong_task_are_in_the_report_as_far_as_they_can_be(
+    folder, override, path, is_judged_by_its_rows
+):
+    """A field that says what is read may be all that is wrong with the rows."""
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": ROWS, "test": ROWS}, override, "tasks.topic.columns.text=txt")
+    paths = [problem.split(":")[0] for problem in caught.value.problems]
+    assert paths == [path] + ["tasks.topic.data"] * is_judged_by_its_rows
+    with pytest.raises(RecipeError) as caught:
+        load(folder, {"train": ROWS}, override)
+    paths = [problem.split(":")[0] for problem in caught.value.problems]
+    assert paths == [path, "tasks.topic.data"]  # no split to evaluate on
+
+
 def test_a_file_that_cannot_be_parsed_is_named_with_the_reason(folder):
     (folder / "broken.jsonl").write_text('{"text": \n', encoding="utf-8")
     with pytest.raises(RecipeError, match=r"tasks.topic.data: The data cannot be read: "):

@@ -22,7 +22,7 @@ def content(tmp_path):
         pytest.param(
             "tasks.topic.wieght=2",
             "tasks.topic.wieght: Unknown field 'wieght'. Did you mean 'weight'? Known: "
-            "['batch_size', 'batch_tokens', 'columns', 'data', 'head', 'labels', "
+            "['batch_size', 'batch_tokens', 'columns', 'data', 'detached', 'head', 'labels', "
             "'learning_rate', 'loss', 'max_length', 'metrics', 'options', 'schedule', 'source', "
             "'type', 'weight', 'weight_decay'].",
             id="unknown field of a task",
@@ -183,6 +183,30 @@ def content(tmp_path):
             "training.per_device_train_batch_size: `per_device_train_batch_size` must be above 0, "
             "but got 0.",
             id="no rows in a batch",
+        ),
+        pytest.param(
+            "training.max_steps=0",
+            "training.max_steps: `max_steps` must be above 0, or -1 to train for "
+            "`num_train_epochs`, but got 0.",
+            id="a run without steps",
+        ),
+        pytest.param(
+            "training.epochs=3",
+            "training.epochs: Unknown field 'epochs'. Did you mean 'num_train_epochs'?",
+            id="a part of the name of a training argument",
+        ),
+        pytest.param(
+            "training.batch_size=8",
+            "training.batch_size: Unknown field 'batch_size'. Did you mean one of "
+            "['auto_find_batch_size', 'per_device_eval_batch_size', "
+            "'per_device_train_batch_size']?",
+            id="a part of the names of several training arguments",
+        ),
+        pytest.param(
+            "training.lr=1",
+            "training.lr: Unknown field 'lr'. Its fields are the arguments of "
+            "`MultiTaskTrainingArguments`.",
+            id="nothing like a training argument",
         ),
         pytest.param(
             "training.eval_strategy=often",
