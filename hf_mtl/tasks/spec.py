@@ -13,10 +13,13 @@ from hf_mtl._typing import Entry
 from hf_mtl.tasks.base import TASK_TYPES, TaskType
 from hf_mtl.tasks.schedule import TaskSchedule
 
-__all__ = ["Columns", "TaskSpec"]
+__all__ = ["OF_SOURCE", "Columns", "TaskSpec"]
 
 Columns = str | tuple[str, ...]
 """Column of a role, or those of the entries of its lists."""
+
+OF_SOURCE = ("max_length", "batch_size", "batch_tokens")
+"""Fields, positive whole numbers, that concern rows and must be those of all tasks on them."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class TaskSpec:
         object.__setattr__(self, "metrics", _checked_metrics(self.metrics))
         _check_weight(self.weight)
         _check_source_name(self.source)
-        for name in ("max_length", "batch_size", "batch_tokens"):
+        for name in OF_SOURCE:
             _check_count(name, getattr(self, name))
         if self.batch_size is not None and self.batch_tokens is not None:
             raise ValueError(

@@ -11,7 +11,7 @@ from hf_mtl._checks import check_known
 from hf_mtl._registry import entry_name
 from hf_mtl._yaml import dump_yaml, load_yaml
 from hf_mtl.tasks.names import check_distinct, check_metric_keys, check_task_name
-from hf_mtl.tasks.spec import TaskSpec
+from hf_mtl.tasks.spec import OF_SOURCE, TaskSpec
 
 __all__ = ["TaskSuite", "check_weights"]
 
@@ -192,7 +192,7 @@ class TaskSuite(Mapping[str, TaskSpec]):
     def _check_sources(self) -> None:
         for source, (first, *others) in self.sources.items():
             for other in others:
-                for name in ("max_length", "batch_size", "batch_tokens"):
+                for name in OF_SOURCE:
                     values = getattr(self[first], name), getattr(self[other], name)
                     if values[0] != values[1]:
                         raise ValueError(

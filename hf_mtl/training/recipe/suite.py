@@ -12,6 +12,7 @@ from hf_mtl.models import check_tasks
 from hf_mtl.models.losses import check_losses
 from hf_mtl.tasks import TaskSpec, TaskSuite, check_weights
 from hf_mtl.tasks.names import check_task_name
+from hf_mtl.tasks.spec import OF_SOURCE
 from hf_mtl.training.recipe.problems import Problems
 from hf_mtl.training.recipe.sections import known_fields, mapping_at
 
@@ -19,7 +20,7 @@ __all__ = ["read_suite"]
 
 _FIELDS = tuple(field.name for field in fields(TaskSpec))
 # Fields that decide what is read of rows, and those that tasks on the same rows must agree on.
-_DECISIVE = frozenset({"columns", "labels", "options", "source"} | {"batch_size", "max_length"})
+_DECISIVE = frozenset({"columns", "labels", "options", "source", *OF_SOURCE})
 
 
 def read_suite(
@@ -84,16 +85,18 @@ def _read_spec(name: str, section: object, problems: Problems) -> TaskSpec | Non
     for field, value in given.items():
         with problems.at(f"{path}.{field}"):
             # A name that is refused must not be refused again with every field.
-            spec = TaskSpec.from_dict({"type": bare.type, field: value})
-            _check(name if is_named else "task", spec)
+            alone = TaskSpec.from_dict({"type": bare.type, field: value})
+            _check(name if is_named else "task", alone)
             right[field] = value
     wrong = written.keys() - right.keys() - {"data"}
     if not is_named or any((nearest(field, _FIELDS) or "columns") in _DECISIVE for field in wrong):
         return None
-    with problems.at(f"{path}.loss"):
+    with problems.at(path):
         spec = TaskSpec.from_dict(right)
-        check_losses(TaskSuite({name: spec}))  # again, with the labels known that it may name
-    return spec
+        with problems.at(f"{path}.loss"):
+            check_losses(TaskSuite({name: spec}))  # again, with the labels known that it may name
+        return spec
+    return None
 
 
 def _bare_spec(path: str, given: Mapping[str, Any], problems: Problems) -> TaskSpec | None:

@@ -196,6 +196,19 @@ def test_a_metric_that_is_wrong_is_not_blamed_on_the_choice_of_a_checkpoint(tmp_
     assert found.startswith("tasks.topic.metrics: ")
 
 
+def test_rows_and_tokens_of_a_batch_together_are_a_fault_of_the_task(tmp_path, content):
+    content["tasks"]["topic"] |= {"batch_size": 4, "batch_tokens": 64}
+    (found,) = faults(tmp_path, content)
+    assert found.startswith("tasks.topic: `batch_tokens` must be left out beside `batch_size`")
+
+
+def test_a_wrong_token_budget_is_not_blamed_on_its_neighbour_on_the_same_rows(tmp_path, content):
+    content["tasks"]["kind"] = {**content["tasks"]["parts"], "batch_tokens": 64}
+    content["tasks"]["parts"]["batch_tokens"] = -1
+    (found,) = faults(tmp_path, content)
+    assert found.startswith("tasks.parts.batch_tokens: ")
+
+
 def test_a_name_is_judged_whatever_the_type(tmp_path, content):
     content["tasks"]["a.b"] = {"type": "regresion", "source": "names"}
     content["tasks"]["items"] = {"source": "names"}
