@@ -114,6 +114,7 @@ class MultiTaskTrainer(BalancingTrainer):
         self._task_metrics = dict(compute_metrics or {})
         self._loss_log = LossLog()
         self._results: list[ResultRow] = []
+        self._plan: StepPlan | None = None  # of the epoch that runs
         self._stream_positions = StreamPositions()
         self.ranks = Ranks(args.world_size, args.process_index, timeout_seconds=args.ddp_timeout)
         self._log_state = LogState(self, self._loss_log, self.ranks)
@@ -201,6 +202,7 @@ class MultiTaskTrainer(BalancingTrainer):
         # checkpoint, where the call no longer reaches the sampler.
         loader = settings["train_dataloader"]
         plan, collection = loader.batch_sampler, loader.dataset
+        self._plan = plan
         is_resumed = bool(settings["resume_from_checkpoint"])
         keeps_position = is_resumed and not self.args.ignore_data_skip
         skipped = 0
@@ -324,7 +326,8 @@ class MultiTaskTrainer(BalancingTrainer):
             return {}
         rates = self._sampling.rates(self.state.global_step - 1)
         if not rates:
-            plan = self._step_plan(self._train_collection())
+            # Not made anew for each line: cutting long sources into draws takes its time.
+            plan = self._plan or self._step_plan(self._train_collection())
             rates = plan.rates(min(1.0, self.state.global_step / max(1, self.state.max_steps)))
         return {f"rate/{source}": rate for source, rate in rates.items()}
 
