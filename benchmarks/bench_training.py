@@ -56,13 +56,34 @@ class StepTimer(TrainerCallback):  # type: ignore[misc]  # untyped base
         return self.stop - self.start
 
 
+def shuffled_news() -> Dataset:
+    """All rows of news; their file is sorted by group."""
+    rows = load_dataset("json", data_files=str(CACHE / "news-train.jsonl"), split="train")
+    return rows.shuffle(seed=0)
+
+
 def news(tokenizer: Any, num_rows: int, length: int) -> Dataset:
     """Rows whose texts have at least that many tokens, so that all batches are of one shape."""
-    rows = load_dataset("json", data_files=str(CACHE / "news-train.jsonl"), split="train")
-    # The file is sorted by group.
-    rows = rows.shuffle(seed=0).select(range(4 * num_rows))
+    rows = shuffled_news().select(range(4 * num_rows))
     lengths = [len(ids) for ids in tokenizer(rows["body"][:], truncation=False)["input_ids"]]
     return rows.select([i for i, size in enumerate(lengths) if size >= length][:num_rows])
+
+
+def single_task(rows: Dataset, tokenizer: Any, length: int) -> tuple[Dataset, Any]:
+    """Rows of news, cut off at a length, and a model, as the plain Trainer wants them."""
+    names = sorted(set(rows["group"][:]))
+    encoded = rows.map(
+        lambda batch: {
+            **tokenizer(batch["body"], truncation=True, max_length=length),
+            "labels": [names.index(name) for name in batch["group"]],
+        },
+        batched=True,
+        remove_columns=rows.column_names,
+    )
+    model = AutoModelForSequenceClassification.from_pretrained(
+        CACHE / "minilm", num_labels=len(names)
+    )
+    return encoded, model
 
 
 def common_arguments(folder: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -80,18 +101,7 @@ def common_arguments(folder: str, options: argparse.Namespace) -> dict[str, Any]
 
 def plain(rows: Dataset, tokenizer: Any, options: argparse.Namespace) -> float:
     """Seconds of the plain Trainer on one task."""
-    names = sorted(set(rows["group"][:]))
-    encoded = rows.map(
-        lambda batch: {
-            **tokenizer(batch["body"], truncation=True, max_length=options.length),
-            "labels": [names.index(name) for name in batch["group"]],
-        },
-        batched=True,
-        remove_columns=rows.column_names,
-    )
-    model = AutoModelForSequenceClassification.from_pretrained(
-        CACHE / "minilm", num_labels=len(names)
-    )
+    encoded, model = single_task(rows, tokenizer, options.length)
     timer = StepTimer()
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
@@ -211,6 +221,12 @@ def main() -> None:
     report(seconds, passes, options)
 
 
+def ratio_cells(reference: list[float], seconds: list[float]) -> tuple[str, str]:
+    """How much faster than a reference, round by round: the median, and the spread."""
+    ratios = [first / own for first, own in zip(reference, seconds, strict=True)]
+    return f"{statistics.median(ratios):.3f}", f"{min(ratios):.3f} to {max(ratios):.3f}"
+
+
 def report(
     seconds: dict[str, list[float]],
     passes: list[tuple[float, float]],
@@ -222,14 +238,8 @@ def report(
         table.add_column(column, no_wrap=True)
     reference = next(iter(seconds.values()))
     for way, measured in seconds.items():
-        ratios = [first / own for first, own in zip(reference, measured, strict=True)]
         rate = options.steps * options.batch_size / statistics.median(measured)
-        table.add_row(
-            way,
-            f"{rate:.1f}",
-            f"{statistics.median(ratios):.3f}",
-            f"{min(ratios):.3f} to {max(ratios):.3f}",
-        )
+        table.add_row(way, f"{rate:.1f}", *ratio_cells(reference, measured))
     gains = [each / together for each, together in passes]
     console = Console(width=120)
     console.print(table)

@@ -10,42 +10,20 @@ gain is that of rows of like length together, and not that of larger batches.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset, load_dataset
+from bench_training import CACHE, ratio_cells, shuffled_news, single_task, suite_of
+from datasets import Dataset
 from rich.console import Console
 from rich.table import Table
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-)
+from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainingArguments
 
-from hf_mtl import (
-    MultiTaskModel,
-    MultiTaskTrainer,
-    MultiTaskTrainingArguments,
-    TaskSpec,
-    TaskSuite,
-)
-
-CACHE = Path(os.environ.get("HF_MTL_CACHE") or Path.home() / ".cache" / "hf_mtl" / "quickstart")
-
-
-def mixed_news(num_rows: int) -> Dataset:
-    """Rows of news as they come, short and long."""
-    rows = load_dataset("json", data_files=str(CACHE / "news-train.jsonl"), split="train")
-    # The file is sorted by group.
-    return rows.shuffle(seed=0).select(range(num_rows))
+from hf_mtl import MultiTaskModel, MultiTaskTrainer, MultiTaskTrainingArguments
 
 
 def padded_tokens(lengths: Sequence[int], batch_size: int) -> float:
@@ -76,18 +54,7 @@ def arguments(folder: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def plain(rows: Dataset, tokenizer: Any, options: argparse.Namespace) -> float:
     """Seconds of the plain Trainer."""
-    names = sorted(set(rows["group"][:]))
-    encoded = rows.map(
-        lambda batch: {
-            **tokenizer(batch["body"], truncation=True, max_length=options.length),
-            "labels": [names.index(name) for name in batch["group"]],
-        },
-        batched=True,
-        remove_columns=rows.column_names,
-    )
-    model = AutoModelForSequenceClassification.from_pretrained(
-        CACHE / "minilm", num_labels=len(names)
-    )
+    encoded, model = single_task(rows, tokenizer, options.length)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=model,
@@ -102,17 +69,12 @@ def budgeted(
     rows: Dataset, tokenizer: Any, options: argparse.Namespace, tokens: int | None
 ) -> float:
     """Seconds of the multi-task trainer with batches of that many tokens, or counted in rows."""
-    spec = TaskSpec(
-        "text-classification",
-        columns={"text": "body", "label": "group"},
-        max_length=options.length,
-    )
-    suite = TaskSuite({"news": spec})
+    suite = suite_of(1, options.length)
     with tempfile.TemporaryDirectory() as folder:
         trainer = MultiTaskTrainer(
             model=MultiTaskModel.from_backbone(str(CACHE / "minilm"), suite),
             args=MultiTaskTrainingArguments(**arguments(folder, options), batch_tokens=tokens),
-            train_dataset={"news": rows},
+            train_dataset=dict.fromkeys(suite, rows),
             processing_class=tokenizer,
         )
         trainer.get_train_dataloader()  # rows are encoded before, as those of the plain Trainer
@@ -135,7 +97,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=256, help="tokens of the longest row")
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(CACHE / "minilm")
-    rows = mixed_news(options.rows)
+    rows = shuffled_news().select(range(options.rows))
     encoded = tokenizer(rows["body"][:], truncation=True, max_length=options.length)
     lengths = [len(ids) for ids in encoded["input_ids"]]
     tokens = max(round(padded_tokens(lengths, options.batch_size)), options.length)
@@ -166,13 +128,8 @@ def report(seconds: dict[str, list[float]], lengths: Sequence[int]) -> None:
         table.add_column(column, no_wrap=True)
     reference = next(iter(seconds.values()))
     for way, measured in seconds.items():
-        ratios = [first / own for first, own in zip(reference, measured, strict=True)]
-        table.add_row(
-            way,
-            f"{len(lengths) / statistics.median(measured):.1f}",
-            f"{statistics.median(ratios):.3f}",
-            f"{min(ratios):.3f} to {max(ratios):.3f}",
-        )
+        rate = len(lengths) / statistics.median(measured)
+        table.add_row(way, f"{rate:.1f}", *ratio_cells(reference, measured))
     console = Console(width=120)
     console.print(table)
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
