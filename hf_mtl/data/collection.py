@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 from hf_mtl.data.columns import label_column_name, role_values
 from hf_mtl.data.draw import Draw
 from hf_mtl.data.samplers import SourceSize, TaskSampler
+from hf_mtl.data.seeds import seed_of
 from hf_mtl.data.stored_rows import StoredRows
 from hf_mtl.data.streams import BlockStart, StreamPositions, StreamSource
 from hf_mtl.data.streams.checks import check_unknown_lengths
@@ -234,9 +234,13 @@ class SourceCollection(TorchDataset[SourceRows]):
         kind = self.suite[next(iter(rows.labels))].task_type.input_kind
         if not isinstance(kind, DrawnInput):
             return rows
+        chances = [
+            np.random.default_rng(seed_of(draw.seed, draw.epoch, draw.source, row))
+            for row in draw.rows
+        ]
         seen = [
-            kind.drawn(features, _generator(draw, row), self.processing_class)
-            for row, features in zip(draw.rows, rows.features, strict=True)
+            kind.drawn(features, chance, self.processing_class)
+            for features, chance in zip(rows.features, chances, strict=True)
         ]
         labels = {
             task: [
@@ -268,10 +272,3 @@ class SourceCollection(TorchDataset[SourceRows]):
             return {column: values for column, values in columns.items() if column not in labels}
         raw = {role: role_values(columns, given) for role, given in spec.input_columns().items()}
         return kind.encode(raw, self.processing_class, max_length=spec.max_length)
-
-
-def _generator(draw: Draw, row: int) -> np.random.Generator:
-    """Source of chance of one row in one epoch."""
-    text = repr((draw.seed, draw.epoch, draw.source, row))
-    digest = blake2b(text.encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest))

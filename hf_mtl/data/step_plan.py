@@ -15,7 +15,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from hashlib import blake2b
 from itertools import count, islice
 from typing import Literal
 
@@ -36,6 +35,7 @@ from hf_mtl.data.samplers import (
 from hf_mtl.data.samplers.base import draws_per_row
 from hf_mtl.data.samplers.by_rate import random_draws
 from hf_mtl.data.samplers.rounds import check_stopping, draws_in_rounds, num_rounds, rounds
+from hf_mtl.data.seeds import seed_of
 
 __all__ = ["StepPlan", "share"]
 
@@ -235,7 +235,7 @@ class StepPlan(Sampler[list[Draw]]):
         first_pass, first_batch = divmod(skipped, size.num_batches)
         for pass_index in count(first_pass):
             generator = np.random.default_rng(self._seed_of("rows", source, pass_index))
-            yield from islice(_batches_of_pass(size, generator), first_batch, None)
+            yield from _batches_of_pass(size, generator, first_batch)
             first_batch = 0
 
     def _micro_batch(self, step: list[tuple[str, Rows]], micro_batch: int) -> list[Draw]:
@@ -263,17 +263,18 @@ class StepPlan(Sampler[list[Draw]]):
 
     def _seed_of(self, *names: object) -> int:
         """Seed of one use of randomness; 63 bits, because PyTorch's seeds are signed."""
-        text = repr((self.seed, self.epoch, *names))
-        return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) >> 1
+        return seed_of(self.seed, self.epoch, *names) >> 1
 
 
-def _batches_of_pass(size: SourceSize, generator: np.random.Generator) -> Iterator[Rows]:
-    """Rows of every draw of one pass over a source."""
+def _batches_of_pass(
+    size: SourceSize, generator: np.random.Generator, first: int
+) -> Iterator[Rows]:
+    """Rows of the draws of one pass over a source, from the one of that number on."""
     if size.token_batches is not None:
-        yield from size.token_batches.shuffled(generator)
+        yield from size.token_batches.shuffled(generator)[first:]
         return
     rows = generator.permutation(size.num_rows)
-    for start in range(0, size.num_rows, size.batch_size):
+    for start in range(first * size.batch_size, size.num_rows, size.batch_size):
         yield rows[start : start + size.batch_size]
 
 

@@ -23,7 +23,7 @@ from transformers.initialization import no_init_weights
 from transformers.integrations import deepspeed
 
 from hf_mtl.models.untied import drop_unread, is_tied, start_untied
-from hf_mtl.tasks import ROW_OF_SEQUENCE
+from hf_mtl.tasks import ROW_OF_SEQUENCE, tokenizer_of
 
 __all__ = [
     "BackboneReplay",
@@ -330,7 +330,7 @@ def settle_pad_token(config: PreTrainedConfig, processing_class: Any) -> None:
     Heads of decoders look for the last token that is not padding.
     """
     text_config = config.get_text_config()
-    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    tokenizer = tokenizer_of(processing_class)
     if getattr(text_config, "pad_token_id", 0) is None:
         text_config.pad_token_id = getattr(tokenizer, "pad_token_id", None)
 

@@ -11,6 +11,8 @@ from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.utils import logging
 from transformers.utils.hub import cached_file
 
+from hf_mtl.tasks import tokenizer_of
+
 __all__ = [
     "check_loading",
     "is_made_up",
@@ -160,7 +162,7 @@ def load_processing_class(
 
 def is_made_up(processing_class: Any) -> bool:
     """Whether it is the tokenizer that transformers gives where none lies: one without words."""
-    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    tokenizer = tokenizer_of(processing_class)
     if not hasattr(tokenizer, "get_vocab"):
         return False
     words = set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)

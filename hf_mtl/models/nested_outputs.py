@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a backbone gives, with all that it is nested in: some of its rows, or without a history."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -19,15 +19,11 @@ def row_slice(value: Any, rows: Tensor, num_rows: int) -> Any:
         rows: ``[b]`` indices.
         num_rows: ``B``.
     """
-    if isinstance(value, Tensor):
-        return value[rows] if value.ndim and value.shape[0] == num_rows else value
-    if isinstance(value, ModelOutput):
-        return type(value)(**{key: row_slice(value[key], rows, num_rows) for key in value})
-    if isinstance(value, Mapping):
-        return {key: row_slice(item, rows, num_rows) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(row_slice(item, rows, num_rows) for item in value)
-    return value
+
+    def sliced(tensor: Tensor) -> Tensor:
+        return tensor[rows] if tensor.ndim and tensor.shape[0] == num_rows else tensor
+
+    return _with_tensors(value, sliced)
 
 
 def without_gradient(value: Any) -> Any:
@@ -36,12 +32,17 @@ def without_gradient(value: Any) -> Any:
     Args:
         value: Tensor, or a mapping, list or tuple that holds such; others are handed on.
     """
+    return _with_tensors(value, Tensor.detach)
+
+
+def _with_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same nesting with what a function makes of each tensor in it."""
     if isinstance(value, Tensor):
-        return value.detach()
+        return change(value)
     if isinstance(value, ModelOutput):
-        return type(value)(**{key: without_gradient(value[key]) for key in value})
+        return type(value)(**{key: _with_tensors(value[key], change) for key in value})
     if isinstance(value, Mapping):
-        return {key: without_gradient(item) for key, item in value.items()}
+        return {key: _with_tensors(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(without_gradient(item) for item in value)
+        return type(value)(_with_tensors(item, change) for item in value)
     return value

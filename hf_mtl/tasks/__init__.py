@@ -11,6 +11,7 @@ from hf_mtl.tasks.inputs import (
     WrongRowError,
     batch_of,
     split_words,
+    tokenizer_of,
 )
 from hf_mtl.tasks.labels import LABELS, LabelColumn, LabelKind, RowWords, TracedLabelKind
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, labelled_mask, num_labelled
@@ -45,5 +46,6 @@ __all__ = [
     "labelled_mask",
     "num_labelled",
     "split_words",
+    "tokenizer_of",
     "types",
 ]

@@ -7,10 +7,24 @@ from hf_mtl._numbers import check_not_negative
 from hf_mtl.data.samplers.base import SourceSize
 from hf_mtl.data.samplers.by_rate import shares
 
-__all__ = ["check_probabilities", "rates_by_name"]
+__all__ = ["check_by_source", "check_probabilities", "rates_by_name"]
 
 
-def check_probabilities(name: str, probabilities: object) -> None:
+def check_by_source(name: str, values: object) -> None:
+    """Raises ``TypeError`` unless these are given by the name of a source.
+
+    Args:
+        name: The argument that the user passed.
+        values: What was passed.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"`{name}` must be a mapping from sources to numbers, but got {values!r} "
+            f"({type(values).__name__}). Write it as {{source: number}}."
+        )
+
+
+def check_probabilities(name: str, probabilities: Mapping[str, float]) -> None:
     """Raises unless these are numbers of 0 or more by the name of a source, one of them above 0.
 
     Args:
@@ -21,11 +35,7 @@ def check_probabilities(name: str, probabilities: object) -> None:
         TypeError: If it is no mapping, or a value is no number.
         ValueError: If a value is negative, or none is above 0.
     """
-    if not isinstance(probabilities, Mapping):
-        raise TypeError(
-            f"`{name}` must be a mapping from sources to numbers, but got {probabilities!r} "
-            f"({type(probabilities).__name__}). Write it as {{source: number}}."
-        )
+    check_by_source(name, probabilities)
     for source, value in probabilities.items():
         check_not_negative(f"{name}.{source}", value)
     if not any(probabilities.values()):

@@ -12,6 +12,7 @@ from hf_mtl._numbers import check_interval, check_positive
 from hf_mtl._typing import Entry
 from hf_mtl.data.samplers.adaptive import AdaptiveSampler, Segment, State
 from hf_mtl.data.samplers.base import SAMPLERS, SourceSize
+from hf_mtl.data.samplers.by_name import check_by_source
 
 __all__ = ["LearningProgressSampler"]
 
@@ -55,11 +56,12 @@ class LearningProgressSampler(AdaptiveSampler):
 
     Source:
         Say et al. 2025, https://arxiv.org/abs/2504.00707, selection by learning progress and, with
-        ``costs``, by energy-modulated learning progress: ``exp(kappa * progress) / cost``, both
-        divided by their Euclidean norms. There one task is trained for a whole round, and the
-        losses of the others are measured; here each draw chooses, so that every source goes on
-        being drawn and its training losses tell. The energy there is the summed activity of all
-        units, measured; here the user says what counts. Sources that do equally well share.
+        ``costs``, by energy-modulated learning progress: ``exp(kappa * progress) / cost``, with
+        progress divided by its Euclidean norm (that of the costs changes no order). There one task
+        is trained for a whole round, and the losses of the others are measured; here each draw
+        chooses, so that every source goes on being drawn and its training losses tell. The energy
+        there is the summed activity of all units, measured; here the user says what counts. Sources
+        that do equally well share.
     """
 
     base: Entry = "uniform"
@@ -79,11 +81,7 @@ class LearningProgressSampler(AdaptiveSampler):
         check_positive("kappa", self.kappa)
         if self.costs is None:
             return
-        if not isinstance(self.costs, Mapping):
-            raise TypeError(
-                f"`costs` must be a mapping from sources to numbers, but got {self.costs!r} "
-                f"({type(self.costs).__name__}). Write it as {{source: number}}."
-            )
+        check_by_source("costs", self.costs)
         for source, cost in self.costs.items():
             check_positive(f"costs.{source}", cost)
 
@@ -125,8 +123,8 @@ class LearningProgressSampler(AdaptiveSampler):
 
     def _worth(self, progress: Sequence[float], costs: Sequence[float]) -> list[float]:
         """Progress for its cost; only the order of the results means something."""
-        norm, cost_norm = math.hypot(*progress), math.hypot(*costs)
+        norm = math.hypot(*progress)
         return [
-            math.exp(self.kappa * each / norm) * cost_norm / cost
+            math.exp(self.kappa * each / norm) / cost
             for each, cost in zip(progress, costs, strict=True)
         ]

@@ -3,10 +3,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_mtl.data.seeds import seed_of
 
 __all__ = ["StreamOrder"]
 
@@ -75,5 +76,4 @@ class StreamOrder:
         return [int(shard) for shard in self._generator("shards").permutation(self.num_shards)]
 
     def _generator(self, *use: object) -> np.random.Generator:
-        text = repr((self.seed, self.epoch, self.source, *use))
-        return np.random.default_rng(int.from_bytes(blake2b(text.encode(), digest_size=8).digest()))
+        return np.random.default_rng(seed_of(self.seed, self.epoch, self.source, *use))

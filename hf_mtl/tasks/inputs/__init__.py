@@ -8,7 +8,7 @@ from hf_mtl.tasks.inputs.drawn import DrawnInput
 from hf_mtl.tasks.inputs.image import ImageInput
 from hf_mtl.tasks.inputs.masked_text import MaskedTextInput
 from hf_mtl.tasks.inputs.question_context import QuestionContextInput
-from hf_mtl.tasks.inputs.text import TextInput, split_words
+from hf_mtl.tasks.inputs.text import TextInput, split_words, tokenizer_of
 from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "WrongRowError",
     "batch_of",
     "split_words",
+    "tokenizer_of",
 ]

@@ -11,7 +11,7 @@ from torch import Tensor
 from hf_mtl._numbers import check_interval
 from hf_mtl.tasks.inputs.base import INPUTS
 from hf_mtl.tasks.inputs.drawn import DrawnInput
-from hf_mtl.tasks.inputs.text import TextInput
+from hf_mtl.tasks.inputs.text import TextInput, tokenizer_of
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX
 
 __all__ = ["MaskedTextInput"]
@@ -56,7 +56,7 @@ class MaskedTextInput(DrawnInput):
 
     def check(self, processing_class: Any, *, with_words: bool) -> None:
         TextInput().check(processing_class, with_words=with_words)
-        tokenizer = _tokenizer(processing_class)
+        tokenizer = tokenizer_of(processing_class)
         if tokenizer.mask_token_id is None:
             raise ValueError(
                 f"`processing_class` must have a mask token for masked-lm tasks, but "
@@ -78,7 +78,7 @@ class MaskedTextInput(DrawnInput):
     def drawn(
         self, features: Mapping[str, Any], generator: np.random.Generator, processing_class: Any
     ) -> tuple[dict[str, Any], list[int]]:
-        tokenizer = _tokenizer(processing_class)
+        tokenizer = tokenizer_of(processing_class)
         tokens = np.asarray(features["input_ids"])
         chance, fate = generator.random((2, len(tokens)))
         others = generator.integers(len(tokenizer), size=len(tokens))
@@ -104,7 +104,3 @@ class MaskedTextInput(DrawnInput):
 
     def padding_side(self, processing_class: Any) -> str:
         return TextInput().padding_side(processing_class)
-
-
-def _tokenizer(processing_class: Any) -> Any:
-    return getattr(processing_class, "tokenizer", processing_class)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hf_mtl._numbers import check_positive
 from hf_mtl.tasks.inputs.base import INPUTS, InputKind
-from hf_mtl.tasks.inputs.text import TextInput
+from hf_mtl.tasks.inputs.text import TextInput, tokenizer_of
 from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 from hf_mtl.tasks.window import RowWindow
 
@@ -63,7 +63,7 @@ class QuestionContextInput(InputKind):
         with_words: bool = False,
     ) -> dict[str, list[Any]]:
         del with_words
-        tokenizer = getattr(processing_class, "tokenizer", processing_class)
+        tokenizer = tokenizer_of(processing_class)
         limit = tokenizer.model_max_length if max_length is None else max_length
         for role in self.roles:
             _check_texts(role, columns[role])

@@ -11,7 +11,7 @@ from torch import Tensor
 from hf_mtl.tasks.inputs.base import INPUTS, InputKind
 from hf_mtl.tasks.inputs.wrong_row import WrongRowError
 
-__all__ = ["TextInput", "split_words"]
+__all__ = ["TextInput", "split_words", "tokenizer_of"]
 
 # Tokenizers without a limit of their own say 1e30.
 _NO_LIMIT = 10**9
@@ -23,7 +23,8 @@ def split_words(text: str | Sequence[str]) -> list[str]:
     return text.split() if isinstance(text, str) else list(text)
 
 
-def _tokenizer(processing_class: Any) -> Any:
+def tokenizer_of(processing_class: Any) -> Any:
+    """The tokenizer that a processing class is or holds; one without a tokenizer is its own."""
     return getattr(processing_class, "tokenizer", processing_class)
 
 
@@ -83,7 +84,7 @@ class TextInput(InputKind):
     optional_roles: ClassVar[tuple[str, ...]] = ("text_pair",)
 
     def check(self, processing_class: Any, *, with_words: bool) -> None:
-        tokenizer = _tokenizer(processing_class)
+        tokenizer = tokenizer_of(processing_class)
         if not hasattr(tokenizer, "pad_token_id"):
             raise TypeError(
                 f"`processing_class` must be or hold a tokenizer for tasks on text, but got "
@@ -108,7 +109,7 @@ class TextInput(InputKind):
         max_length: int | None = None,
         with_words: bool = False,
     ) -> dict[str, list[Any]]:
-        tokenizer = _tokenizer(processing_class)
+        tokenizer = tokenizer_of(processing_class)
         limit = tokenizer.model_max_length if max_length is None else max_length
         texts = {
             role: [_joined(value, role, index) for index, value in enumerate(columns[role])]
@@ -132,7 +133,7 @@ class TextInput(InputKind):
     def collate(
         self, features: Sequence[Mapping[str, Any]], processing_class: Any
     ) -> dict[str, Tensor]:
-        tokenizer = _tokenizer(processing_class)
+        tokenizer = tokenizer_of(processing_class)
         # The advice to encode and pad in one call does not fit rows that are encoded once.
         advised = tokenizer.deprecation_warnings.get(_PAD_ADVICE, False)
         tokenizer.deprecation_warnings[_PAD_ADVICE] = True
@@ -166,4 +167,4 @@ class TextInput(InputKind):
         return {role: [row[role] for row in mappings] for role in sorted(roles)}
 
     def padding_side(self, processing_class: Any) -> str:
-        return str(_tokenizer(processing_class).padding_side)
+        return str(tokenizer_of(processing_class).padding_side)

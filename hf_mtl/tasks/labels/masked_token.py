@@ -11,6 +11,7 @@ from torch import Tensor
 from hf_mtl.tasks.labels.base import LABELS, LabelKind
 from hf_mtl.tasks.labels.column import LabelColumn, RowWords
 from hf_mtl.tasks.labels.missing import IGNORE_INDEX, is_missing, labelled_mask
+from hf_mtl.tasks.labels.token_class import TokenClass
 
 __all__ = ["MaskedToken"]
 
@@ -38,12 +39,7 @@ class MaskedToken(LabelKind):
 
     def collate(self, values: Sequence[Any], length: int | None, padding_side: str) -> Tensor:
         rows = [[value] if isinstance(value, int) else value for value in values]
-        width = max(map(len, rows), default=0) if length is None else length
-        labels = torch.full((len(rows), width), IGNORE_INDEX, dtype=torch.long)
-        for row, value in zip(labels, rows, strict=True):
-            start = 0 if padding_side == "right" else width - len(value)
-            row[start : start + len(value)] = torch.as_tensor(value, dtype=torch.long)
-        return labels
+        return TokenClass().collate(rows, length, padding_side)
 
     def missing(self, values: Sequence[Any]) -> list[int]:
         return [IGNORE_INDEX] * len(values)

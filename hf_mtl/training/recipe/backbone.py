@@ -14,7 +14,7 @@ from transformers.utils import logging
 from hf_mtl._checks import nearest
 from hf_mtl.models import MultiTaskConfig, MultiTaskModel
 from hf_mtl.models.checkpoint import is_made_up
-from hf_mtl.tasks import TaskSuite
+from hf_mtl.tasks import TaskSuite, tokenizer_of
 from hf_mtl.training.recipe.data_files import missing_backbone
 
 __all__ = ["backbone_config", "check_model_fields", "load_processing_class", "weightless_model"]
@@ -114,7 +114,7 @@ def load_processing_class(model: Mapping[str, Any]) -> Any:
             f"`backbone` must come with its tokenizer, but there is none with "
             f"{model['backbone']!r}. Save it there with `tokenizer.save_pretrained`."
         )
-    tokenizer = getattr(processing_class, "tokenizer", processing_class)
+    tokenizer = tokenizer_of(processing_class)
     if getattr(tokenizer, "pad_token", "") is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
         logger.info(f"The tokenizer has no padding token and pads with {tokenizer.eos_token!r}.")

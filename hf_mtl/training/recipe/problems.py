@@ -55,6 +55,10 @@ class Problems:
         text = " ".join(problem.split())
         self._found[f"{path}: {text}" if path else text] = None
 
+    def has_at(self, path: str) -> bool:
+        """Whether a problem was noted under exactly that path."""
+        return any(problem.startswith(f"{path}: ") for problem in self._found)
+
     @contextmanager
     def at(self, path: str) -> Iterator[None]:
         """Notes an error about the user's input that the block raises, and goes on behind it."""

@@ -161,7 +161,7 @@ def _with_joint_faults(recipe: Recipe, tasks: Mapping[str, Any]) -> Recipe:
         check_schedules(args, recipe.suite)
     with problems.at("mixture.batches"):
         Collate(recipe.suite, None, merged=args.batches == "merged")
-    if not any(f"tasks.{task}.metrics: " in fault for task in tasks for fault in recipe.faults):
+    if not any(problems.has_at(f"tasks.{task}.metrics") for task in tasks):
         with problems.at("training.metric_for_best_model"):
             set_best_metric_direction(args, recipe.suite, {})
     return replace(recipe, faults=problems.found)
